@@ -1,0 +1,41 @@
+# mf_module(name SOURCES a.c .. [DEPENDS base ..] [LIBS PkgConfig::uv ..])
+#   one static library per module; it sees only what DEPENDS names.
+# mf_test(name SOURCES t.c .. [DEPENDS ..] [LABEL unit])
+#   one test program, registered with ctest.
+find_package(PkgConfig REQUIRED)
+option(MF_BENCH "build the benchmark programs" ON)
+
+function(mf_target_defaults target)
+  set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON
+                                             C_EXTENSIONS ON)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src
+                                               ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(${target} PRIVATE mf_warnings mf_sanitize)
+endfunction()
+
+function(mf_module name)
+  cmake_parse_arguments(M "" "" "SOURCES;DEPENDS;LIBS" ${ARGN})
+  add_library(mf_${name} STATIC ${M_SOURCES})
+  mf_target_defaults(mf_${name})
+  target_link_libraries(mf_${name} PUBLIC ${M_LIBS})
+  foreach(dep IN LISTS M_DEPENDS)
+    target_link_libraries(mf_${name} PUBLIC mf_${dep})
+  endforeach()
+endfunction()
+
+function(mf_test name)
+  cmake_parse_arguments(T "" "LABEL" "SOURCES;DEPENDS;LIBS" ${ARGN})
+  if(NOT T_LABEL)
+    set(T_LABEL unit)
+  endif()
+  add_executable(test_${name} ${T_SOURCES})
+  mf_target_defaults(test_${name})
+  target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(test_${name} PRIVATE mf_testlib ${T_LIBS})
+  foreach(dep IN LISTS T_DEPENDS)
+    target_link_libraries(test_${name} PRIVATE mf_${dep})
+  endforeach()
+  add_test(NAME ${T_LABEL}.${name} COMMAND test_${name})
+  set_tests_properties(${T_LABEL}.${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT 300)
+endfunction()
