@@ -101,6 +101,7 @@ static inline void mf_list_move(struct mf_list *to, struct mf_list *from)
     mf_list_init(from);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): `k` names the variable declared here */
 #define mf_list_each(l, k)                                                             \
     for (struct mf_link *k = (l)->head.next; k != &(l)->head; k = k->next)
 
@@ -108,5 +109,6 @@ static inline void mf_list_move(struct mf_list *to, struct mf_list *from)
 #define mf_list_each_safe(l, k)                                                        \
     for (struct mf_link *k = (l)->head.next, *k##_next = k->next; k != &(l)->head;     \
          k = k##_next, k##_next = k->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

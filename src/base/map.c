@@ -73,7 +73,8 @@ static void move_some(struct mf_map *m)
 /* Without memory for more buckets the chains grow longer: slower, never wrong. */
 static void start_growth(struct mf_map *m)
 {
-    struct mf_map_node **wider = mf_calloc(m->n_buckets * 2, sizeof(*wider));
+    struct mf_map_node **wider =
+        mf_calloc(m->n_buckets * 2, sizeof(struct mf_map_node *));
 
     if (wider == NULL) {
         return;

@@ -7,7 +7,7 @@
 
 #define US_PER_SECOND INT64_C(1000000)
 #define US_PER_MINUTE (60 * US_PER_SECOND)
-#define US_PER_DAY    (24 * 60 * US_PER_MINUTE)
+#define US_PER_DAY    (US_PER_MINUTE * 60 * 24)
 #define FIRST_US      (INT64_C(-62135596800) * US_PER_SECOND)     /* 0001-01-01 */
 #define LAST_US       (INT64_C(253402300800) * US_PER_SECOND - 1) /* end of 9999 */
 
@@ -125,6 +125,11 @@ static bool take_fraction(struct mf_slice *s, int64_t *us)
     return true;
 }
 
+static int64_t minutes_us(int hour, int minute)
+{
+    return (INT64_C(60) * hour + minute) * US_PER_MINUTE;
+}
+
 static bool take_time(struct mf_slice *s, int64_t *us)
 {
     int hour, minute, second = 0;
@@ -141,7 +146,7 @@ static bool take_time(struct mf_slice *s, int64_t *us)
             return false;
         }
     }
-    *us += (hour * 60 + minute) * US_PER_MINUTE + second * US_PER_SECOND;
+    *us += minutes_us(hour, minute) + second * US_PER_SECOND;
     return hour < 24 && minute < 60 && second < 60;
 }
 
@@ -162,7 +167,7 @@ static bool take_zone(struct mf_slice *s, int64_t *us)
             return false;
         }
     }
-    *us -= sign * (hour * 60 + minute) * US_PER_MINUTE;
+    *us -= sign * minutes_us(hour, minute);
     return hour < 24 && minute < 60;
 }
 
