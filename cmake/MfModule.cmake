@@ -2,6 +2,11 @@
 #   one static library per module; it sees only what DEPENDS names.
 # mf_test(name SOURCES t.c .. [DEPENDS ..] [LABEL unit])
 #   one test program, registered with ctest.
+# mf_pytest(name file [LABEL e2e])
+#   one Python (or shell, by its suffix) test of the whole program, which it finds in
+#   $MEMFUSE_BIN. Registered when MF_PYTHON names the interpreter of tools/pyenv.sh.
+# mf_fuzzer(name [DEPENDS ..])
+#   fuzz/fuzz_<name>.c with libFuzzer.
 find_package(PkgConfig REQUIRED)
 option(MF_BENCH "build the benchmark programs" ON)
 
@@ -11,7 +16,7 @@ function(mf_target_defaults target)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src
                                                ${PROJECT_SOURCE_DIR}/include)
-  target_link_libraries(${target} PRIVATE mf_warnings mf_sanitize)
+  target_link_libraries(${target} PRIVATE mf_warnings mf_sanitize mf_harden)
 endfunction()
 
 function(mf_module name)
@@ -38,4 +43,37 @@ function(mf_test name)
   endforeach()
   add_test(NAME ${T_LABEL}.${name} COMMAND test_${name})
   set_tests_properties(${T_LABEL}.${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT 300)
+endfunction()
+
+set(MF_PYTHON "" CACHE FILEPATH "python with the packages of tests/e2e/requirements.txt")
+
+function(mf_pytest name file)
+  cmake_parse_arguments(P "" "LABEL" "" ${ARGN})
+  if(NOT P_LABEL)
+    set(P_LABEL e2e)
+  endif()
+  if(NOT MF_PYTHON OR NOT TARGET memfuse)
+    return()
+  endif()
+  if(NOT IS_ABSOLUTE ${file})
+    set(file ${PROJECT_SOURCE_DIR}/tests/${file})
+  endif()
+  if(file MATCHES "[.]sh$")
+    set(command bash ${file})
+  else()
+    set(command ${MF_PYTHON} -m pytest -q -p no:cacheprovider ${file})
+  endif()
+  add_test(NAME ${P_LABEL}.${name} COMMAND ${command})
+  set_tests_properties(${P_LABEL}.${name} PROPERTIES LABELS ${P_LABEL} TIMEOUT 600
+    ENVIRONMENT "MEMFUSE_BIN=$<TARGET_FILE:memfuse>;MF_PYTHON=${MF_PYTHON}")
+endfunction()
+
+function(mf_fuzzer name)
+  cmake_parse_arguments(F "" "" "DEPENDS" ${ARGN})
+  add_executable(fuzz_${name} ${PROJECT_SOURCE_DIR}/fuzz/fuzz_${name}.c)
+  mf_target_defaults(fuzz_${name})
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  foreach(dep IN LISTS F_DEPENDS)
+    target_link_libraries(fuzz_${name} PRIVATE mf_${dep})
+  endforeach()
 endfunction()

@@ -1,0 +1,57 @@
+# The front door; CMake presets do the work. `make help` lists the targets.
+.DEFAULT_GOAL := build
+.PHONY: help deps build run test bench torture fuzz format tidy layers clean
+
+DATA ?= data
+SECONDS_EACH ?= 60
+
+help:     ## this list
+	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' Makefile
+
+deps:     ## install what building and testing needs (Debian 12, 13)
+	@tools/deps.sh
+
+build: build-deps ## build/release/memfuse
+	@cmake --preset release >/dev/null
+	@cmake --build build/release --target memfuse
+
+run: build ## build and serve from an embedded store in ./data
+	@mkdir -p $(DATA)
+	build/release/memfuse serve --set storage.data_dir=$(DATA)
+
+test:     ## everything that CI checks
+	@tools/test.sh
+
+bench: build-deps ## all benchmarks, from the release build
+	@cmake --preset release -DMF_BENCH=ON >/dev/null
+	@cmake --build build/release
+	@bench/run.sh build/release
+
+torture: deps ## kill, starve and flood it, for a long time
+	@mkdir -p build
+	@cmake --preset dev -DMF_PYTHON="$$(tools/pyenv.sh)" >/dev/null
+	@cmake --build build/dev
+	@ctest --test-dir build/dev -L torture --no-tests=error --output-on-failure
+
+fuzz: deps ## each fuzzer for SECONDS_EACH seconds
+	@cmake --preset fuzz >/dev/null
+	@cmake --build build/fuzz
+	@tools/fuzz.sh $(SECONDS_EACH)
+
+format:   ## format the C files
+	@tools/format.sh
+
+tidy: deps ## lint the C files
+	@cmake --preset clang >/dev/null
+	@cmake --build build/clang
+	@tools/tidy.sh build/clang
+
+layers:   ## compare the includes with docs/layers.txt
+	@python3 tools/check_layers.py
+
+clean:    ## remove build/
+	rm -rf build
+
+.PHONY: build-deps
+build-deps:
+	@tools/deps.sh build

@@ -1,0 +1,23 @@
+#!/bin/bash
+# Runs every benchmark program of a build: bench/run.sh BUILD_DIR. First prints what the
+# figures must be read with: processor, load and the price of one fsync.
+set -euo pipefail
+build=$(realpath "${1:?usage: bench/run.sh BUILD_DIR}")
+cd "$(dirname "$0")/.."
+
+probe=$(mktemp build/fsync-probe.XXXXXX)
+trap 'rm -f "$probe"' EXIT
+echo "cpu: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1) x $(nproc)"
+echo "load average: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+echo "200 synced writes of 4 KiB: $(dd if=/dev/zero of="$probe" bs=4k count=200 oflag=dsync \
+  2>&1 | tail -n 1 | sed 's/.*copied, //')"
+
+n=0
+for program in "$build"/bench/bench_*; do
+  [ -x "$program" ] && [ -f "$program" ] || continue
+  echo
+  echo "==== ${program##*/bench_}"
+  "$program"
+  n=$((n + 1))
+done
+[ "$n" -gt 0 ] || { echo "bench/run.sh: no benchmark built in $build/bench" >&2; exit 1; }

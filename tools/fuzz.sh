@@ -1,0 +1,25 @@
+#!/bin/sh
+# Runs each fuzzer of the fuzz preset for a while: fuzz.sh [SECONDS [NAME]].
+# Starts from fuzz/seeds/NAME; what it learns stays in build/fuzz/corpus/NAME. An input
+# that breaks a property is left in build/fuzz and its fuzzer named.
+set -eu
+cd "$(dirname "$0")/.."
+
+seconds=${1:-60}
+name=${2:-}
+n=0
+for program in build/fuzz/fuzz/fuzz_${name:-*}; do
+  [ -x "$program" ] && [ -f "$program" ] || continue
+  target=${program##*/fuzz_}
+  corpus=build/fuzz/corpus/$target
+  seeds=fuzz/seeds/$target
+  mkdir -p "$corpus"
+  [ -d "$seeds" ] || seeds=
+  echo "fuzz.sh: $target for $seconds s"
+  # shellcheck disable=SC2086
+  "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+    -artifact_prefix="build/fuzz/$target-" "$corpus" $seeds
+  n=$((n + 1))
+done
+[ "$n" -gt 0 ] || { echo "fuzz.sh: no fuzzer built (fuzz_${name:-*})" >&2; exit 1; }
+echo "fuzz.sh: $n fuzzers held their properties"

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Everything that must hold before a change goes in, in the order of its price; stops at
+# the first failure. `make test` and .ci/run are this.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export CTEST_OUTPUT_ON_FAILURE=1
+export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=second_deadlock_stack=1
+jobs=$(nproc)
+began=$SECONDS
+
+step() {
+  printf '\n==== [%4d s] %s\n' $((SECONDS - began)) "$*"
+}
+
+build() { # preset [cmake options]
+  cmake --preset "$1" "${@:2}" >"build/$1.configure.log" 2>&1 ||
+    { cat "build/$1.configure.log"; return 1; }
+  cmake --build "build/$1" -j "$jobs"
+}
+
+check() { # preset, ctest options
+  ctest --test-dir "build/$1" -j "$jobs" --no-tests=error "${@:2}"
+}
+
+# The thread sanitizer needs the address space layout that some kernels do not draw.
+fixed_layout() {
+  if setarch "$(uname -m)" -R true 2>/dev/null; then
+    setarch "$(uname -m)" -R "$@"
+  else
+    "$@"
+  fi
+}
+
+mkdir -p build
+step "dependencies"
+tools/deps.sh
+python=$(tools/pyenv.sh)
+
+step "format"
+tools/format.sh --check
+
+step "layers and house rules"
+python3 tools/check_layers.py
+
+step "gcc: build and tests"
+build dev -DMF_PYTHON="$python"
+check dev -LE 'e2e|lint|torture'
+
+step "gcc: release build"
+build release
+
+step "clang: build with thread roles checked, unit tests"
+build clang
+check clang -L unit
+
+step "clang-tidy"
+tools/tidy.sh build/clang
+
+step "address, leak and undefined behaviour sanitizers"
+build asan
+check asan -LE 'e2e|lint|torture'
+
+step "thread sanitizer"
+build tsan
+fixed_layout ctest --test-dir build/tsan -j "$jobs" --no-tests=error -L 'unit|flow|http'
+
+step "fuzzers, a few seconds each"
+build fuzz
+tools/fuzz.sh 5
+
+step "end to end"
+check dev -L 'e2e|lint'

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Runs clang-tidy (pinned to 14) over src/**/*.c: tidy.sh BUILD_DIR, a build by clang with
+# compile_commands.json. Prints findings only.
+set -eu
+cd "$(dirname "$0")/.."
+
+build=${1:?usage: tidy.sh BUILD_DIR}
+tidy=run-clang-tidy-14
+if ! command -v $tidy >/dev/null 2>&1; then
+  echo "tidy.sh: no $tidy here (Debian 13 has none): clang-tidy is not run"
+  exit 0
+fi
+log=$build/tidy.log
+# One file each, so that the linter's memory of one does not mislead it in the next.
+if $tidy -quiet -clang-tidy-binary clang-tidy-14 -p "$build" -j "$(nproc)" \
+  "^$PWD/src/.*\.c\$" >"$log" 2>&1; then
+  echo "tidy.sh: no finding in $(grep -c '^clang-tidy-14 ' "$log") files"
+else
+  grep -vE '^clang-tidy-14 |^[0-9]+ warnings? (generated|treated)|^$' "$log" || cat "$log"
+  exit 1
+fi
