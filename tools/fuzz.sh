@@ -17,8 +17,9 @@ for program in build/fuzz/fuzz/fuzz_${name:-*}; do
   [ -d "$seeds" ] || seeds=
   echo "fuzz.sh: $target for $seconds s"
   # shellcheck disable=SC2086
-  "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
-    -artifact_prefix="build/fuzz/$target-" "$corpus" $seeds
+  "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    -artifact_prefix="build/fuzz/$target-" "$corpus" $seeds >"build/fuzz/$target.log" 2>&1 ||
+    { tail -n 60 "build/fuzz/$target.log"; exit 1; }
   n=$((n + 1))
 done
 [ "$n" -gt 0 ] || { echo "fuzz.sh: no fuzzer built (fuzz_${name:-*})" >&2; exit 1; }
