@@ -6,8 +6,8 @@ check_pie_supported(LANGUAGES C)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 add_library(mf_harden INTERFACE)
-set(flags -O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong -ffunction-sections
-          -fdata-sections)
+set(flags -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
+          -ffunction-sections -fdata-sections)
 foreach(flag -fstack-clash-protection -fcf-protection=full)
   string(MAKE_C_IDENTIFIER "MF_HAS${flag}" has)
   check_c_compiler_flag(${flag} ${has})

@@ -15,6 +15,10 @@ case "${1:-}" in
 --check) mode="--dry-run -Werror" ;;
 *) echo "usage: format.sh [--check]" >&2; exit 2 ;;
 esac
+folders=
+for folder in src include tests fuzz bench; do
+  [ ! -d $folder ] || folders="$folders $folder"
+done
 # shellcheck disable=SC2086
-find src include tests fuzz bench \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) \
+find $folders \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) \
   -print0 | xargs -0 -r $format $mode
