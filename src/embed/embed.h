@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * embed: submit a text, its vector arrives on the loop.
+ *
+ * Tasks wait in two lines, interactive before background; a job (one uv_work) takes a
+ * batch of what waits, as large as the model likes. Permits bound the jobs at once. A
+ * task that failed is tried again with backoff; one that took too long ends as
+ * MF_ETIMEOUT (its job keeps the permit until it returns, and its result is dropped).
+ * In a batch that failed as a whole each text is tried alone, so that one bad text
+ * fails alone.
+ *
+ * Owns:    the waiting lines; a task belongs to embed from submit to done
+ * Thread:  loop; `after` of a task runs on the worker that made its vector
+ * Limits:  max_waiting tasks and max_waiting_bytes of background text: MF_EBUSY
+ * Fails:   never a made-up vector: `done` brings the code
+ */
+#ifndef MF_EMBED_EMBED_H
+#define MF_EMBED_EMBED_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "base/str.h"
+#include "embed/model.h"
+#include "item/chunk.h"
+#include "loop/dep.h"
+#include "loop/lane.h"
+
+struct mf_embed;
+struct mf_embed_task;
+
+/* Worker, after the vector was made (rc 0) or when it failed for good (rc < 0, vector
+ * NULL): build what is built from it. Sees the task and nothing else. May be NULL. */
+typedef void (*mf_embed_after_fn)(struct mf_embed_task *t, int rc);
+/* Loop; exactly once, never before submit returned. rc 0: t->vector holds the vector.
+ */
+typedef void (*mf_embed_done_fn)(struct mf_embed_task *t, int rc);
+
+struct mf_embed_task {    /* embedded in the caller's struct */
+    struct mf_slice text; /* must stay until done */
+    float *vector;        /* dim floats of the caller's, must stay until done */
+    bool wants_passages;  /* texts longer than the window get passages too */
+    mf_embed_after_fn after;
+    mf_embed_done_fn done;
+    /* results */
+    float *passage_vectors;        /* n_passages * dim; freed after `done` returned */
+    struct mf_span *passage_spans; /* likewise */
+    size_t n_passages;             /* 0: the text fits the window */
+    /* embed's own */
+    struct mf_link link;
+    uint64_t submitted_ms, not_before_ms;
+    unsigned attempts;
+    int rc;
+    bool urgent, timed_out, alone;
+};
+
+struct mf_embed_config {
+    unsigned permits; /* jobs at once */
+    struct mf_dep_config dep;
+    size_t max_waiting; /* background tasks */
+    size_t max_waiting_bytes;
+};
+
+typedef void (*mf_embed_closed_fn)(void *arg);
+
+/* `model` is borrowed: it outlives embed. */
+MF_MUST MF_LOOP int mf_embed_open(struct mf_embed **out, struct mf_loop *l,
+                                  struct mf_model *model,
+                                  const struct mf_embed_config *cfg);
+MF_MUST MF_LOOP int mf_embed_submit(struct mf_embed *e, struct mf_embed_task *t,
+                                    enum mf_urgency urgency);
+/* True when background work stands still on purpose: see mf_embed_pause. */
+MF_LOOP void mf_embed_pause(struct mf_embed *e, bool pause); /* background line only */
+MF_LOOP size_t mf_embed_backlog(const struct mf_embed *e);   /* tasks not done */
+MF_LOOP size_t mf_embed_backlog_bytes(const struct mf_embed *e);
+MF_LOOP const struct mf_model_info *mf_embed_info(const struct mf_embed *e);
+MF_LOOP const struct mf_dep *mf_embed_health(const struct mf_embed *e);
+/* Waiting tasks end as MF_ECANCELED, running jobs are waited for. */
+MF_LOOP void mf_embed_close(struct mf_embed *e, mf_embed_closed_fn closed, void *arg);
+
+#endif

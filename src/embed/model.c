@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "embed/model.h"
+
+#include <xxhash.h>
+
+uint32_t mf_space_id(const char *space)
+{
+    uint32_t id = XXH32(space, strlen(space), 0);
+
+    return id == 0 ? 1 : id; /* 0 says "no vector" */
+}
+
+int mf_model_open(struct mf_model **out, const char *name, struct mf_err *err)
+{
+    if (strcmp(name, "hash") == 0) {
+        return mf_model_hash_open(out, err);
+    }
+    return mf_err_set(err, MF_EINVAL,
+                      "embedding model '%.100s': only \"hash\" is built into this "
+                      "version; set the model to hash",
+                      name);
+}
+
+void mf_model_close(struct mf_model *m)
+{
+    if (m != NULL) {
+        m->ops->close(m);
+    }
+}

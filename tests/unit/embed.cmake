@@ -1,0 +1,1 @@
+mf_test(hash_model SOURCES unit/test_hash_model.c DEPENDS embed)
