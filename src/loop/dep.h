@@ -6,11 +6,14 @@
  * Backoff: "full jitter" (Brooker, Exponential Backoff And Jitter, AWS 2015): a delay
  * drawn from [base/2, base] with base = min(cap, first * 2^(attempt - 1)).
  * Breaker: after `open_after` failures in a row no call is let through for the backoff
- * delay of that many failures; then one probe is; its success closes the breaker.
+ * delay of that many failures; then one probe is; its success closes the breaker, its
+ * failure waits the next delay. Failures that come in while the breaker is open belong
+ * to calls begun before and change nothing. A probe that reports neither within
+ * max(timeout_ms, max_backoff_ms) is taken for lost: another one may go.
  *
  * Owns:    its own numbers
  * Thread:  the owner's
- * Limits:  all in struct mf_dep_config
+ * Limits:  all in struct mf_dep_config; a delay is at most 2^32 - 1 ms
  * Fails:   never
  */
 #ifndef MF_LOOP_DEP_H
