@@ -17,7 +17,7 @@ build: build-deps ## build/release/memfuse
 
 run: build ## build and serve from an embedded store in ./data
 	@mkdir -p $(DATA)
-	build/release/memfuse serve --set storage.data_dir=$(DATA)
+	build/release/memfuse serve --set data.dir=$(DATA)
 
 test:     ## everything that CI checks
 	@tools/test.sh

@@ -33,6 +33,14 @@ fixed_layout() {
   fi
 }
 
+# What people install stays small: 3 MB without symbols.
+small_enough() {
+  [ -f src/main/CMakeLists.txt ] || return 0
+  strip -o "$1.stripped" "$1"
+  echo "$1: $(stat -c %s "$1.stripped") bytes without symbols"
+  [ "$(stat -c %s "$1.stripped")" -lt $((3 * 1024 * 1024)) ]
+}
+
 mkdir -p build
 step "dependencies"
 tools/deps.sh
@@ -50,6 +58,7 @@ check dev -LE 'e2e|lint|torture'
 
 step "gcc: release build"
 build release
+small_enough build/release/memfuse
 
 step "clang: build with thread roles checked, unit tests"
 build clang
