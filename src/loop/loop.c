@@ -165,8 +165,9 @@ void mf_loop_run(struct mf_loop *l)
 {
     mf_loop_assert(l);
     mf_monitor_start(l->monitor);
-    (void)uv_run(&l->uv, UV_RUN_DEFAULT); /* what it says: whether something is left */
-    run_hooks(l);                         /* asked for by the last close callbacks */
+    /* Whether something is left is the business of mf_loop_close. */
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    run_hooks(l); /* asked for by the last close callbacks */
     l->is_stopped = false;
     mf_monitor_stop(l->monitor);
 }

@@ -65,11 +65,10 @@ static void look(struct mf_monitor *m, struct sighting *s, uint64_t now_ms)
 /* Sleeps one wake, or until stop is asked for. The lock is held by the caller. */
 static void sleep_a_wake(struct mf_monitor *m)
 {
-    unsigned wake_ms = mf_min(mf_max(m->stall_ms / 4, MIN_WAKE_MS), MAX_WAKE_MS);
     struct timespec until = monotonic_now();
     int rc = 0;
 
-    until.tv_nsec += (long)wake_ms * 1000000;
+    until.tv_nsec += (long)mf_monitor_wake_ms(m->stall_ms) * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     while (!m->stop_wanted && rc == 0) {
@@ -94,6 +93,11 @@ static void *watch(void *arg)
     now = monotonic_now();
     end_sighting(&s, ms_of(&now));
     return NULL;
+}
+
+unsigned mf_monitor_wake_ms(unsigned stall_ms)
+{
+    return mf_min(mf_max(stall_ms / 4, MIN_WAKE_MS), MAX_WAKE_MS);
 }
 
 struct mf_monitor *mf_monitor_new(unsigned stall_ms)

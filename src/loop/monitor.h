@@ -33,6 +33,7 @@ struct mf_monitor {
     bool stop_wanted;
 };
 
+MF_ANY unsigned mf_monitor_wake_ms(unsigned stall_ms);
 MF_ANY struct mf_monitor *mf_monitor_new(unsigned stall_ms);
 MF_ANY void mf_monitor_free(struct mf_monitor *m);
 MF_LOOP void mf_monitor_start(struct mf_monitor *m);

@@ -171,6 +171,61 @@ MF_TEST(loop, runs_a_hook_that_asks_again_in_the_next_turn_without_sleeping)
     mf_loop_fixture_close(l);
 }
 
+/* Counts how often the loop came round, before and after its sleep. */
+struct rounds {
+    uv_prepare_t prepare;
+    uv_check_t check;
+    struct mf_turn_hook hook;
+    struct mf_loop *loop;
+    unsigned n, seen_by_hook, left;
+    bool is_over;
+};
+
+static void on_round_prepare(uv_prepare_t *handle)
+{
+    struct rounds *r = mf_container_of(handle, struct rounds, prepare);
+
+    mf_loop_assert(r->loop);
+    r->n++;
+}
+
+static void on_round_check(uv_check_t *handle)
+{
+    struct rounds *r = mf_container_of(handle, struct rounds, check);
+
+    mf_loop_assert(r->loop);
+    r->n++;
+}
+
+static void on_round_hook(struct mf_turn_hook *h)
+{
+    struct rounds *r = mf_container_of(h, struct rounds, hook);
+
+    mf_loop_assert(r->loop);
+    MF_CHECK(r->n > r->seen_by_hook);
+    r->seen_by_hook = r->n;
+    r->is_over = --r->left == 0;
+    if (!r->is_over) {
+        mf_loop_at_turn_end(r->loop, h);
+    }
+}
+
+MF_TEST(loop, lets_the_loop_come_round_before_a_hook_that_asks_again)
+{
+    struct mf_loop *l = mf_loop_fixture_open();
+    struct rounds r = {.loop = l, .left = 6, .hook.fn = on_round_hook};
+
+    MF_CHECK_OK(uv_prepare_init(mf_loop_uv(l), &r.prepare));
+    MF_CHECK_OK(uv_check_init(mf_loop_uv(l), &r.check));
+    MF_CHECK_OK(uv_prepare_start(&r.prepare, on_round_prepare));
+    MF_CHECK_OK(uv_check_start(&r.check, on_round_check));
+    mf_loop_at_turn_end(l, &r.hook);
+    mf_loop_fixture_wait(l, &r.is_over);
+    uv_close((uv_handle_t *)&r.prepare, NULL);
+    uv_close((uv_handle_t *)&r.check, NULL);
+    mf_loop_fixture_close(l);
+}
+
 MF_TEST(loop, runs_a_hook_asked_for_by_a_callback_before_it_sleeps)
 {
     struct mf_loop *l = mf_loop_fixture_open();
@@ -264,6 +319,29 @@ MF_TEST(loop, returns_from_run_after_the_turn_that_stopped_it)
     MF_CHECK(!far.has_run);
     uv_close((uv_handle_t *)&stop.timer, NULL);
     uv_close((uv_handle_t *)&far.timer, NULL);
+    mf_loop_fixture_close(l);
+}
+
+static void on_closed_stop(uv_handle_t *handle)
+{
+    struct ticker *t = (struct ticker *)handle;
+
+    mf_loop_assert(t->loop);
+    mf_loop_at_turn_end(t->loop, &t->asks->hook);
+    mf_loop_stop(t->loop);
+}
+
+MF_TEST(loop, runs_the_hooks_of_the_turn_that_stopped_it_from_a_close_callback)
+{
+    struct mf_loop *l = mf_loop_fixture_open();
+    struct noter n = noter_of(l, 'a', NULL);
+    struct ticker t;
+
+    ticker_start(&t, l, FAR_MS);
+    t.asks = &n;
+    uv_close((uv_handle_t *)&t.timer, on_closed_stop);
+    mf_loop_run(l);
+    MF_CHECK_INT(n.n_runs, 1);
     mf_loop_fixture_close(l);
 }
 

@@ -3,6 +3,7 @@
 #include "base/stat.h"
 #include "lib/mf_test.h"
 #include "loop/loop.h"
+#include "loop/monitor.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -166,4 +167,12 @@ MF_TEST(loop_monitor, is_silent_when_switched_off)
     mf_loop_run(w.loop);
     MF_CHECK_STR(w.lines, "");
     watched_close(&w);
+}
+
+MF_TEST(loop_monitor, wakes_often_enough_and_not_too_often)
+{
+    MF_CHECK_INT(mf_monitor_wake_ms(1), 10);
+    MF_CHECK_INT(mf_monitor_wake_ms(100), 25);
+    MF_CHECK_INT(mf_monitor_wake_ms(1000), 100);
+    MF_CHECK_INT(mf_monitor_wake_ms(UINT32_MAX), 100);
 }
