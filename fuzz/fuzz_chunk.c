@@ -14,6 +14,7 @@
 #define MAX_TEXT  8192
 #define MAX_SPANS 64
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_pieces(const uint32_t *at, size_t n, size_t text_bytes)

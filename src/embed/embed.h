@@ -9,6 +9,11 @@
  * In a batch that failed as a whole each text is tried alone, so that one bad text
  * fails alone.
  *
+ * Too long is dep.timeout_ms in a job; for an interactive task also since it was
+ * submitted. While the breaker is open interactive tasks end at once as MF_EBACKEND,
+ * background ones wait. MF_EINVAL, MF_ETOOBIG and MF_EUNPROCESSABLE from a model are
+ * the text's own fault and not tried again.
+ *
  * Owns:    the waiting lines; a task belongs to embed from submit to done
  * Thread:  loop; `after` of a task runs on the worker that made its vector
  * Limits:  max_waiting tasks and max_waiting_bytes of background text: MF_EBUSY
@@ -25,11 +30,14 @@
 #include "loop/dep.h"
 #include "loop/lane.h"
 
+#define MF_EMBED_TIMEOUT_MS 30000 /* when dep.timeout_ms is 0 */
+
 struct mf_embed;
 struct mf_embed_task;
 
 /* Worker, after the vector was made (rc 0) or when it failed for good (rc < 0, vector
- * NULL): build what is built from it. Sees the task and nothing else. May be NULL. */
+ * NULL meanwhile): build what is built from it. Sees the task and nothing else. Not
+ * called for a task that is canceled. May be NULL. */
 typedef void (*mf_embed_after_fn)(struct mf_embed_task *t, int rc);
 /* Loop; exactly once, never before submit returned. rc 0: t->vector holds the vector.
  */

@@ -1,1 +1,10 @@
 mf_test(hash_model SOURCES unit/test_hash_model.c DEPENDS embed)
+
+# A model for tests of whatever embeds; other folders link it too.
+add_library(mf_fakemodel STATIC lib/fake_model.c)
+mf_target_defaults(mf_fakemodel)
+target_include_directories(mf_fakemodel PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(mf_fakemodel PUBLIC mf_embed)
+
+mf_test(embed SOURCES unit/test_embed.c DEPENDS embed fakemodel)
+mf_test(embed_fault SOURCES unit/test_embed_fault.c DEPENDS embed fakemodel)

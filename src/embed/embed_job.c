@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "embed/embed_job.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <math.h>
+
+#define MAX_NORM_ERROR 1e-2
+#define PASSAGE_BATCH  16 /* passages of one text in one call of the model */
+
+struct passages {
+    float *vectors;
+    struct mf_span *spans;
+    size_t n;
+};
+
+static void passages_free(struct passages *p)
+{
+    mf_free(p->vectors);
+    mf_free(p->spans);
+}
+
+/* The parts of the block, behind the slots; `base` may be NULL to learn the size. */
+static size_t job_layout(struct mf_embed_job *job, size_t n, size_t dim)
+{
+    size_t texts = sizeof(*job) + n * sizeof(job->slots[0]);
+    size_t vectors = texts + n * sizeof(job->texts[0]);
+    size_t rcs = vectors + n * dim * sizeof(job->vectors[0]);
+
+    if (job != NULL) {
+        job->texts = (struct mf_slice *)((char *)job + texts);
+        job->vectors = (float *)((char *)job + vectors);
+        job->rcs = (int *)((char *)job + rcs);
+    }
+    return rcs + n * sizeof(job->rcs[0]);
+}
+
+struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
+                                      struct mf_embed_task *const *tasks, size_t n)
+{
+    size_t dim = model->info.dim, fixed = job_layout(NULL, n, dim), bytes = fixed;
+    struct mf_embed_job *job;
+    char *at;
+
+    for (size_t i = 0; i < n; i++) {
+        bytes += tasks[i]->text.n;
+    }
+    job = mf_malloc(bytes);
+    if (job == NULL) {
+        return NULL;
+    }
+    memset(job, 0, sizeof(*job) + n * sizeof(job->slots[0]));
+    (void)job_layout(job, n, dim);
+    job->job.work = mf_embed_job_work;
+    job->model = model;
+    job->n = n;
+    at = (char *)job + fixed;
+    for (size_t i = 0; i < n; i++) {
+        job->slots[i].task = tasks[i];
+        job->slots[i].wants_passages = tasks[i]->wants_passages;
+        atomic_init(&job->slots[i].state, MF_SLOT_OPEN);
+        job->texts[i] = mf_slice_of(at, tasks[i]->text.n);
+        if (tasks[i]->text.n > 0) {
+            memcpy(at, tasks[i]->text.p, tasks[i]->text.n);
+            at += tasks[i]->text.n;
+        }
+    }
+    return job;
+}
+
+void mf_embed_job_free(struct mf_embed_job *job)
+{
+    mf_free(job);
+}
+
+bool mf_embed_slot_take(struct mf_embed_slot *s, enum mf_embed_slot_state how)
+{
+    int open = MF_SLOT_OPEN;
+
+    return atomic_compare_exchange_strong(&s->state, &open, (int)how);
+}
+
+bool mf_embed_is_final(int rc)
+{
+    return rc == MF_EINVAL || rc == MF_ETOOBIG || rc == MF_EUNPROCESSABLE;
+}
+
+void mf_embed_after_failure(struct mf_embed_task *t, int rc)
+{
+    float *vector = t->vector;
+
+    if (t->after != NULL) {
+        t->vector = NULL;
+        t->after(t, rc);
+        t->vector = vector;
+    }
+}
+
+/* A model's answer is believed only when it can be a vector at all. */
+static bool is_unit_vector(const float *v, size_t dim)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < dim; i++) {
+        sum += (double)v[i] * (double)v[i];
+    }
+    return isfinite(sum) && fabs(sqrt(sum) - 1) < MAX_NORM_ERROR;
+}
+
+/* The model's call, with a check of what it left; rows it did not write do not pass. */
+MF_WORKER static int run_model(struct mf_model *m, const struct mf_slice *texts,
+                               size_t n, float *out, int *rcs)
+{
+    size_t dim = m->info.dim;
+    int rc;
+
+    for (size_t i = 0; i < n; i++) {
+        rcs[i] = 0;
+        out[i * dim] = NAN;
+    }
+    rc = m->ops->embed(m, texts, n, out, rcs);
+    if (rc != 0) {
+        return rc < 0 ? rc : MF_EBACKEND;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (rcs[i] > 0 || (rcs[i] == 0 && !is_unit_vector(out + i * dim, dim))) {
+            rcs[i] = MF_EBACKEND;
+        }
+    }
+    return 0;
+}
+
+MF_WORKER static int embed_passages(struct mf_model *m, struct mf_slice text,
+                                    struct passages *p)
+{
+    size_t batch = mf_min(PASSAGE_BATCH, mf_max(m->info.batch_texts, 1u));
+    struct mf_slice texts[PASSAGE_BATCH];
+    int rcs[PASSAGE_BATCH];
+
+    for (size_t from = 0; from < p->n; from += batch) {
+        size_t n = mf_min(batch, p->n - from);
+        int rc;
+
+        for (size_t i = 0; i < n; i++) {
+            const struct mf_span *s = &p->spans[from + i];
+
+            texts[i] = mf_slice_of(text.p + s->at, s->n);
+        }
+        rc = run_model(m, texts, n, p->vectors + from * m->info.dim, rcs);
+        for (size_t i = 0; i < n && rc == 0; i++) {
+            rc = rcs[i];
+        }
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+MF_WORKER static int cut_passages(struct mf_slice text, const uint32_t *at,
+                                  size_t n_pieces, const struct mf_model_info *info,
+                                  struct passages *p)
+{
+    size_t max = mf_min(MF_PASSAGE_PIECES, mf_max(info->window, 1u));
+
+    p->n = mf_chunk(text, at, n_pieces, max, NULL, 0);
+    p->spans = mf_array(p->n, sizeof(*p->spans));
+    p->vectors = mf_array(p->n, info->dim * sizeof(*p->vectors));
+    if (p->spans == NULL || p->vectors == NULL) {
+        return MF_ENOMEM;
+    }
+    (void)mf_chunk(text, at, n_pieces, max, p->spans, p->n);
+    return 0;
+}
+
+/* Passages of a text longer than the window; none, and 0, when it fits. */
+MF_WORKER static int make_passages(struct mf_model *m, struct mf_slice text,
+                                   struct passages *p)
+{
+    size_t n_pieces = 0;
+    uint32_t *at;
+    int rc;
+
+    if (text.n > m->info.window) { /* a piece has at least one byte */
+        n_pieces = m->ops->pieces(m, text, NULL, 0);
+    }
+    if (n_pieces <= m->info.window) {
+        return 0;
+    }
+    at = mf_array(n_pieces, sizeof(*at));
+    if (at == NULL) {
+        return MF_ENOMEM;
+    }
+    n_pieces = mf_min(n_pieces, m->ops->pieces(m, text, at, n_pieces));
+    rc = cut_passages(text, at, n_pieces, &m->info, p);
+    mf_free(at);
+    return rc < 0 ? rc : embed_passages(m, text, p);
+}
+
+/* Hands the result over to the task, unless the task will be tried again or the loop
+ * gave it up. */
+MF_WORKER static void settle(struct mf_embed_job *job, size_t i)
+{
+    struct mf_embed_slot *s = &job->slots[i];
+    struct passages p = {NULL, NULL, 0};
+
+    if (s->rc == 0 && s->wants_passages) {
+        s->rc = make_passages(job->model, job->texts[i], &p);
+    }
+    if ((s->rc < 0 && !s->is_last && !mf_embed_is_final(s->rc)) ||
+        !mf_embed_slot_take(s, MF_SLOT_SETTLED)) {
+        passages_free(&p);
+        return;
+    }
+    if (s->rc < 0) {
+        passages_free(&p);
+        mf_embed_after_failure(s->task, s->rc);
+        return;
+    }
+    memcpy(s->task->vector, job->vectors + i * job->model->info.dim,
+           job->model->info.dim * sizeof(float));
+    s->task->passage_vectors = p.vectors;
+    s->task->passage_spans = p.spans;
+    s->task->n_passages = p.n;
+    if (s->task->after != NULL) {
+        s->task->after(s->task, 0);
+    }
+}
+
+void mf_embed_job_work(struct mf_job *base)
+{
+    struct mf_embed_job *job = mf_container_of(base, struct mf_embed_job, job);
+    uint64_t start = uv_hrtime();
+
+    job->batch_rc = run_model(job->model, job->texts, job->n, job->vectors, job->rcs);
+    for (size_t i = 0; i < job->n; i++) {
+        job->slots[i].rc = job->batch_rc != 0 ? job->batch_rc : job->rcs[i];
+        /* Of a batch that failed as a whole each text will be tried alone. */
+        if (job->batch_rc == 0 || job->n == 1) {
+            settle(job, i);
+        }
+    }
+    job->took_us = (uv_hrtime() - start) / 1000;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * embed_job: one call of the model: a batch of texts, and what became of each.
+ *
+ * A job has copies of its texts and a place of its own for the vectors, so that a task
+ * which the loop gave up (it took too long) can be forgotten by its caller while the
+ * worker is still busy. Who gets hold of a slot first decides: the worker takes it to
+ * hand over the result, the loop to give the task up.
+ *
+ * Owns:    one block: slots, copies, vectors; the tasks are their callers'
+ * Thread:  made and freed on the loop; mf_embed_job_work on a worker
+ * Limits:  the caller chose the batch
+ * Fails:   NULL on exhaustion
+ */
+#ifndef MF_EMBED_EMBED_JOB_H
+#define MF_EMBED_EMBED_JOB_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "embed/embed.h"
+#include "embed/model.h"
+#include "loop/lane.h"
+
+#include <stdatomic.h>
+
+enum mf_embed_slot_state {
+    MF_SLOT_OPEN,     /* nobody has it: after the job, try the task again */
+    MF_SLOT_SETTLED,  /* the worker took it: `after` was called, the task is over */
+    MF_SLOT_GIVEN_UP, /* the loop took it: the task is not ours any more */
+};
+
+struct mf_embed_slot {
+    struct mf_embed_task *task;
+    atomic_int state;
+    bool is_last;        /* no further attempt: a failure is for good */
+    bool wants_passages; /* as the task said */
+    int rc;
+};
+
+struct mf_embed_job {
+    struct mf_job job;
+    struct mf_link link; /* of embed's running jobs */
+    struct mf_embed *embed;
+    struct mf_model *model;
+    uint64_t started_ms;
+    uint64_t took_us;
+    bool timed_out;
+    int batch_rc; /* the whole batch failed */
+    size_t n;
+    struct mf_slice *texts; /* our copies */
+    int *rcs;
+    float *vectors;
+    struct mf_embed_slot slots[];
+};
+
+MF_ANY struct mf_embed_job *
+mf_embed_job_new(struct mf_model *model, struct mf_embed_task *const *tasks, size_t n);
+MF_ANY void mf_embed_job_free(struct mf_embed_job *job);
+MF_WORKER void mf_embed_job_work(struct mf_job *job);
+/* Takes an open slot; false when the other side was first. */
+MF_ANY bool mf_embed_slot_take(struct mf_embed_slot *s, enum mf_embed_slot_state how);
+/* The text's own fault: another attempt would end the same way. */
+MF_ANY bool mf_embed_is_final(int rc);
+/* Calls t->after with rc < 0, t->vector being NULL meanwhile. */
+MF_ANY void mf_embed_after_failure(struct mf_embed_task *t, int rc);
+
+#endif
