@@ -55,6 +55,7 @@ static void check_vector(struct mf_model *m, struct mf_slice text)
     MF_ASSERT(fabs(length - 1) < 1e-5);
 }
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct mf_model *model;
