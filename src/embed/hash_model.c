@@ -20,7 +20,7 @@
 #define PER          4           /* places a feature is added to */
 #define BAND         (DIM / PER) /* each in its own band, so none cancels itself */
 #define WINDOW       256
-#define GRAM         1.25 /* length of the n-grams' part; that of the words' part is 1 */
+#define GRAM         1.25 /* length of the n-grams' part; the words' part has 1 */
 #define MAX_FEATURES 4096 /* a window of words of 6 letters has 3,328 */
 #define MAX_SLOTS    8192
 
