@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state: what the two files of the rim share: flusher.c (the line in) and fly.c (one
+ * batch: rows, store, outcome).
+ *
+ * Owns:    struct mf_flush, jobs, batches
+ * Thread:  loop
+ * Limits:  those of flush.h
+ * Fails:   those of flush.h
+ */
+#ifndef MF_FLUSH_STATE_H
+#define MF_FLUSH_STATE_H
+
+#include "flush/batch.h"
+#include "flush/flush.h"
+#include "flush/flushq.h"
+
+/* What an entry's `list` is part of. */
+struct flush_group {
+    struct mf_list entries; /* by in_place */
+    bool is_job;
+};
+
+struct flush_job {
+    struct flush_group group;
+    struct mf_flushq_node node;
+};
+
+struct flush_batch {
+    struct flush_group group;
+    struct mf_flush *flush;
+    struct mf_link link; /* waiting or flying */
+    struct mf_batch_fill fill;
+    unsigned attempts;
+    uint64_t not_before_ms; /* while it waits; 0: goes before anything else */
+    bool is_urgent;
+    struct mf_store_write write; /* while it flies */
+    struct mf_store_row *rows;
+    struct mf_store_idem *idems;
+    uint64_t started_ns;
+};
+
+struct mf_flush {
+    struct mf_loop *loop;
+    struct mf_store *store;
+    struct mf_buffers *buffers;
+    struct mf_flush_config cfg;
+    struct mf_flush_events events;
+    struct mf_batch_limits limits;
+    struct mf_flushq q;
+    struct mf_batch_fill queued; /* all jobs together; opened_ms is asked of q */
+    struct mf_list waiting;
+    struct mf_list flying;
+    struct mf_dep dep;
+    uv_timer_t timer; /* batch age, backoff, breaker: whatever comes first */
+    struct mf_turn_hook hook;
+    uint64_t memory_at_ms; /* no new batch before: memory was short */
+    bool is_room_wanted;
+    bool is_hurried;
+    bool is_closing;
+    mf_flush_closed_fn closed;
+    void *closed_arg;
+};
+
+/* flusher.c */
+MF_LOOP void flush_ask(struct mf_flush *f); /* looks at the end of this turn */
+MF_LOOP void flush_end_if_idle(struct mf_flush *f);
+
+/* fly.c */
+MF_LOOP struct flush_batch *flush_batch_new(struct mf_flush *f);
+MF_LOOP void flush_batch_free(struct flush_batch *b); /* it has no entries */
+MF_LOOP void flush_batch_take(struct flush_batch *b, struct mf_entry *e);
+/* To the store; or back in line, when a row cannot be made. */
+MF_LOOP void flush_batch_launch(struct flush_batch *b);
+/* All its entries go back to HYBRID, and it goes. */
+MF_LOOP void flush_batch_dissolve(struct flush_batch *b);
+
+static inline struct mf_entry *flush_entry_at(struct mf_link *in_place)
+{
+    return mf_container_of(in_place, struct mf_entry, in_place);
+}
+
+#endif
