@@ -69,7 +69,7 @@ static int on_prepare(struct mf_entry *e, void *arg)
     mf_loop_assert(r->loop);
     MF_CHECK_INT(e->place, MF_PLACE_QUEUED);
     r->n_prepared++;
-    if (r->n_prepare_fails > 0 && e->item->seq == r->prepare_fails_seq) {
+    if (r->n_prepare_fails > 0 && e->item->seq >= r->prepare_fails_seq) {
         r->n_prepare_fails--;
         return MF_ENOMEM;
     }

@@ -29,7 +29,7 @@ struct rig {
     size_t rows_of_write[RIG_MAX_SEQS];
     size_t n_seen;
     int parked_code;
-    size_t n_prepare_fails; /* to come */
+    size_t n_prepare_fails; /* to come, of rounds from this number on */
     uint64_t prepare_fails_seq;
     bool is_done, is_turned, is_closed, is_store_closed;
     unsigned n_turns;

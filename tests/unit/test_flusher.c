@@ -143,6 +143,25 @@ MF_TEST(flusher, never_divides_a_round)
     rig_close(r);
 }
 
+MF_TEST(flusher, ends_a_batch_at_its_bytes)
+{
+    struct mf_flush_config cfg = rig_config();
+    struct mf_test_round round = {"u", "s", 1, 1, 20, NULL};
+    struct mf_item *it = mf_test_round_new(&round);
+    struct rig *r = &rig;
+
+    cfg.batch_bytes = 2 * it->bytes;
+    rig_open(r, &cfg);
+    mf_item_unref(it);
+    for (uint64_t seq = 1; seq <= 6; seq++) {
+        (void)rig_add(r, "u", seq, 1);
+    }
+    MF_CHECK_OK(rig_push(r, "u", MF_FLUSH_NORMAL));
+    rig_settle(r, 6);
+    MF_CHECK_INT(rig_stats(r)->n_writes, 3);
+    rig_close(r);
+}
+
 MF_TEST(flusher, waits_for_a_batch_to_fill_unless_kicked)
 {
     struct mf_flush_config cfg = rig_config();

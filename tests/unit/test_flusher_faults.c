@@ -258,7 +258,7 @@ MF_TEST(flusher, goes_on_when_the_stores_own_line_is_full)
     rig_close(r);
 }
 
-MF_TEST(flusher, puts_a_round_that_cannot_be_prepared_aside)
+MF_TEST(flusher, puts_rounds_that_cannot_be_prepared_aside)
 {
     struct rig *r = open_usual();
 
@@ -269,9 +269,66 @@ MF_TEST(flusher, puts_a_round_that_cannot_be_prepared_aside)
     }
     MF_CHECK_OK(rig_push(r, "u", MF_FLUSH_NORMAL));
     rig_settle(r, 3);
-    check_order(r, (const uint64_t[]){1, 3, 2}, 3);
+    MF_CHECK_INT(rig_stats(r)->n_writes, 2);
+    MF_CHECK_INT(r->rows_of_write[0], 1);
+    MF_CHECK_INT(r->rows_of_write[1], 2); /* these two together */
     MF_CHECK_INT(r->n_prepared, 5);
     MF_CHECK(mf_dep_is_up(mf_flush_health(r->flush)));
+    rig_close(r);
+}
+
+MF_TEST(flusher, leaves_rounds_in_line_while_batches_wait)
+{
+    struct mf_flush_config cfg = rig_config();
+    struct rig *r = &rig;
+
+    cfg.batch_rows = 1;
+    cfg.dep.first_backoff_ms = HOUR_MS;
+    cfg.dep.max_backoff_ms = HOUR_MS;
+    rig_open(r, &cfg);
+    mf_fake_store_fail_all(r->store, MF_EDB);
+    for (uint64_t seq = 1; seq <= 6; seq++) {
+        (void)rig_job(r, "u", seq, MF_FLUSH_NORMAL);
+    }
+    rig_turn(r, 50);
+    MF_CHECK_INT(rig_stats(r)->n_writes, 2);
+    MF_CHECK_INT(mf_flush_n_queued(r->flush), 4);
+    mf_fake_store_fail_all(r->store, 0);
+    mf_flush_kick(r->flush);
+    rig_settle(r, 6);
+    rig_close(r);
+}
+
+MF_TEST(flusher, keeps_the_urgency_of_a_batch_in_its_halves)
+{
+    struct rig *r = open_usual();
+
+    mf_fake_store_poison(r->store, "m3");
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        (void)rig_add(r, "u", seq, 1);
+    }
+    MF_CHECK_OK(rig_push(r, "u", MF_FLUSH_CRITICAL));
+    rig_settle(r, 4);
+    MF_CHECK_INT(rig_stats(r)->n_writes, 5);
+    MF_CHECK_INT(rig_stats(r)->n_urgent, 5);
+    rig_close(r);
+}
+
+MF_TEST(flusher, gives_each_half_its_own_attempts_when_they_are_bounded)
+{
+    struct mf_flush_config cfg = rig_config();
+    struct rig *r = &rig;
+
+    cfg.dep.max_attempts = 2;
+    rig_open(r, &cfg);
+    mf_fake_store_fail_all(r->store, MF_EDB);
+    (void)rig_add(r, "u", 1, 1);
+    (void)rig_add(r, "u", 2, 1);
+    MF_CHECK_OK(rig_push(r, "u", MF_FLUSH_NORMAL));
+    rig_settle(r, 2);
+    MF_CHECK_INT(r->n_parked, 2);
+    MF_CHECK_INT(r->parked_code, MF_EDB);
+    MF_CHECK_INT(rig_stats(r)->n_writes, 2 + 2 + 2);
     rig_close(r);
 }
 
