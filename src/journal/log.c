@@ -7,6 +7,7 @@
 #include "journal/logfile.h"
 #include "journal/record.h"
 #include "journal/salvage.h"
+#include "journal/walcheck.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -325,10 +326,21 @@ static void log_free(struct mf_jlog *log, bool is_closed)
     mf_free(log);
 }
 
+static int check_wal(const char *dir, struct mf_err *err)
+{
+    struct mf_path wal;
+    int rc = mf_logfile_path(&wal, dir, MF_LOGFILE_WAL, err);
+
+    return rc < 0 ? rc : mf_walcheck(wal.s, err);
+}
+
 static int open_file(struct mf_jlog *log, struct mf_err *err)
 {
     int rc = mf_logfile_make(log->dir, err);
 
+    if (rc == 0) {
+        rc = check_wal(log->dir, err);
+    }
     if (rc == 0) {
         rc = mf_logfile_open(&log->db, log->dir, err);
     }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define NEW_NAME  "journal.db.new"
-#define WAL_NAME  MF_LOGFILE_NAME "-wal"
 #define MAX_MOVED 10000
 
 #define TEXT_OF(x) #x
@@ -277,7 +276,7 @@ int mf_logfile_make(const char *dir, struct mf_err *err)
     int rc = mf_logfile_path(&db, dir, MF_LOGFILE_NAME, err);
 
     if (rc == 0) {
-        rc = mf_logfile_path(&wal, dir, WAL_NAME, err);
+        rc = mf_logfile_path(&wal, dir, MF_LOGFILE_WAL, err);
     }
     if (rc == 0) {
         rc = mf_logfile_path(&salvaged, dir, MF_LOGFILE_SALVAGED, err);
@@ -323,7 +322,7 @@ static int cool_file(const char *path, struct mf_err *err)
 
 int mf_logfile_cool(const char *dir, struct mf_err *err)
 {
-    static const char *const names[] = {MF_LOGFILE_NAME, WAL_NAME};
+    static const char *const names[] = {MF_LOGFILE_NAME, MF_LOGFILE_WAL};
     struct mf_path path;
     int rc = 0;
 
@@ -477,7 +476,7 @@ int mf_logfile_replace(const char *dir, struct mf_path *moved, struct mf_err *er
         rc = rename_in(dir, MF_LOGFILE_NAME, moved, err);
     }
     if (rc == 0) {
-        rc = rename_in(dir, WAL_NAME, &wal, err);
+        rc = rename_in(dir, MF_LOGFILE_WAL, &wal, err);
     }
     if (rc == 0) {
         rc = mf_logfile_sync(dir, err);

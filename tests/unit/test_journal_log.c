@@ -69,9 +69,9 @@ static struct kit_rounds *replayed(struct mf_jlog *log)
 
 static const char *in(const char *dir, const char *name)
 {
-    static char paths[4][4200];
+    static char paths[64][4200];
     static unsigned next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 64];
 
     (void)snprintf(path, 4200, "%s/%s", dir, name);
     return path;
@@ -557,6 +557,77 @@ MF_TEST(jlog, ends_a_salvage_that_was_cut_short_between_its_renames)
     log = open_log(dir);
     MF_CHECK_INT(replayed(log)->n, 7);
     MF_CHECK_INT(size_of(in(dir, "journal-damaged-1.db-wal")), 19);
+    mf_jlog_close(log);
+}
+
+static void flip_in_wal(const char *dir, off_t at)
+{
+    const char *path = in(dir, "journal.db-wal");
+    char byte;
+    int fd = open(path, O_RDWR);
+
+    MF_CHECK_INT(pread(fd, &byte, 1, at), 1);
+    byte = (char)(byte ^ 4);
+    MF_CHECK_INT(pwrite(fd, &byte, 1, at), 1);
+    (void)close(fd);
+}
+
+/* Ten commits of five rounds in the WAL, nothing checkpointed, then a sudden end; tells
+ * the length of the WAL after each. */
+static void leave_a_wal(const char *dir, off_t ends[10])
+{
+    struct mf_jlog *log = open_log(dir);
+
+    for (uint64_t i = 0; i < 10; i++) {
+        MF_CHECK_OK(commit(log, 1 + i * 5, 5).rc);
+        ends[i] = size_of(in(dir, "journal.db-wal"));
+    }
+    log->is_dead = true;
+    mf_jlog_close(log);
+}
+
+MF_TEST(jlog, finds_damage_in_the_wal_that_would_lose_commits_silently)
+{
+    const char *dir = mf_test_tmpdir();
+    struct mf_err err = {0};
+    struct mf_jlog *log;
+    off_t ends[10];
+
+    leave_a_wal(dir, ends);
+    flip_in_wal(dir, ends[4] + 24 + 4000); /* in the sixth commit's first page */
+    check_open_fails(dir, MF_ECORRUPT, "5 commits behind it cannot be read");
+    MF_CHECK_OK(mf_jlog_open(&log, dir, true, &err));
+    MF_CHECK_INT(replayed(log)->n, 25); /* the five commits before */
+    MF_CHECK(log->next_seq > UINT64_C(1) << 32);
+    MF_CHECK(size_of(in(dir, "journal-damaged-1.db-wal")) == ends[9]);
+    mf_jlog_close(log);
+}
+
+MF_TEST(jlog, finds_a_damaged_head_of_the_wal)
+{
+    const char *dir = mf_test_tmpdir();
+    off_t ends[10];
+
+    leave_a_wal(dir, ends);
+    flip_in_wal(dir, 13); /* its number of checkpoints: only the sum tells */
+    check_open_fails(dir, MF_ECORRUPT, "journal.db-wal is damaged");
+}
+
+MF_TEST(jlog, takes_a_torn_last_commit_for_the_power_cut_it_is)
+{
+    const char *dir = mf_test_tmpdir();
+    struct mf_jlog *log;
+    off_t ends[10];
+
+    leave_a_wal(in(dir, "torn"), ends);
+    flip_in_wal(in(dir, "torn"), ends[8] + 24 + 4000);
+    log = open_log(in(dir, "torn"));
+    MF_CHECK_INT(replayed(log)->n, 45);
+    mf_jlog_close(log);
+    leave_a_wal(in(dir, "short"), ends);
+    MF_CHECK_OK(truncate(in(dir, "short/journal.db-wal"), ends[9] - 5000));
+    log = open_log(in(dir, "short"));
+    MF_CHECK_INT(replayed(log)->n, 45);
     mf_jlog_close(log);
 }
 
