@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/recall_kit.h"
+
+#include "base/err.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define N 60
+
+struct asker {
+    struct mf_shelf_waiter w;
+    struct mf_shelf *s;
+    unsigned n_called;
+    int rc; /* of asking again */
+};
+
+MF_LOOP static void on_ready(struct mf_shelf_waiter *w)
+{
+    struct asker *a = mf_container_of(w, struct asker, w);
+
+    a->n_called++;
+    a->rc = mf_shelf_lend(a->s, w);
+}
+
+static void draw(struct kit_rec recs[N], uint32_t seed)
+{
+    for (size_t i = 0; i < N; i++) {
+        recs[i] = kit_draw(seed, i);
+    }
+}
+
+MF_TEST(shelf_lend, keeps_changes_in_line_until_it_is_back)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct mf_shelf *s;
+    struct mf_shelf *want;
+    struct asker a = {.w.ready = on_ready};
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 1);
+    want = kit_shelf(t, recs, N, 3);
+    MF_CHECK_OK(mf_shelf_remove_session(want, MF_SLICE("s2")));
+    s = a.s = kit_shelf(t, recs, N / 2, N);
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    MF_CHECK(mf_shelf_is_lent(s));
+    for (size_t i = N / 2; i < N; i++) {
+        struct kit_rec early = recs[i];
+
+        early.vector = 0;
+        MF_CHECK_OK(kit_put(s, t, &early));
+        MF_CHECK_OK(kit_replace(s, t, &recs[i]));
+    }
+    MF_CHECK_OK(mf_shelf_remove(s, recs[3].seq));
+    MF_CHECK_INT(mf_shelf_remove(s, recs[3].seq), MF_ENOTFOUND);
+    MF_CHECK_INT(kit_replace(s, t, &recs[3]), MF_ENOTFOUND);
+    MF_CHECK_OK(mf_shelf_remove_session(s, MF_SLICE("s2")));
+    MF_CHECK_INT(mf_shelf_count(s), N / 2);
+    for (size_t i = 0; i < N; i++) {
+        MF_CHECK_INT(mf_shelf_has(s, recs[i].seq), mf_shelf_has(want, recs[i].seq));
+    }
+    mf_shelf_return(s);
+    MF_CHECK(!mf_shelf_is_lent(s));
+    kit_check_same(want, s, t);
+    mf_shelf_free(want);
+    mf_shelf_free(s);
+    mf_terms_free(t);
+}
+
+MF_TEST(shelf_lend, lets_a_new_scan_wait_for_what_stands_in_line)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct mf_shelf *s;
+    struct asker a[3] = {
+        {.w.ready = on_ready}, {.w.ready = on_ready}, {.w.ready = on_ready}};
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 2);
+    s = a[0].s = a[1].s = a[2].s = kit_shelf(t, recs, 5, N);
+    MF_CHECK_OK(mf_shelf_lend(s, &a[0].w));
+    MF_CHECK_OK(mf_shelf_lend(s, &a[0].w)); /* two scans at once */
+    MF_CHECK_OK(kit_put(s, t, &recs[5]));
+    MF_CHECK_INT(mf_shelf_lend(s, &a[1].w), MF_EBUSY);
+    MF_CHECK_INT(mf_shelf_lend(s, &a[2].w), MF_EBUSY);
+    mf_shelf_return(s);
+    MF_CHECK_INT(a[1].n_called, 0);
+    mf_shelf_forget_waiter(s, &a[2].w);
+    mf_shelf_forget_waiter(s, &a[2].w);
+    mf_shelf_return(s);
+    MF_CHECK_INT(a[1].n_called, 1);
+    MF_CHECK_OK(a[1].rc);
+    MF_CHECK_INT(a[2].n_called, 0);
+    MF_CHECK_INT(mf_shelf_count(s), 6);
+    MF_CHECK(mf_shelf_is_lent(s));
+    mf_shelf_return(s);
+    mf_shelf_free(s);
+    mf_terms_free(t);
+}
+
+MF_TEST(shelf_lend, keeps_a_change_that_found_no_memory_and_says_so)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct mf_shelf *s;
+    struct mf_shelf *want;
+    struct asker a = {.w.ready = on_ready};
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 3);
+    want = kit_shelf(t, recs, 8, N);
+    s = a.s = kit_shelf(t, recs, 6, N);
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    MF_CHECK_OK(kit_put(s, t, &recs[6]));
+    mf_test_fail_nth(1);
+    mf_shelf_return(s);
+    mf_test_fail_nth(1);
+    MF_CHECK_INT(mf_shelf_lend(s, &a.w), MF_ENOMEM);
+    mf_test_fail_nth(0);
+    MF_CHECK_INT(mf_shelf_count(s), 6);
+    MF_CHECK(mf_shelf_has(s, recs[6].seq));
+    MF_CHECK_OK(kit_put(s, t, &recs[7])); /* behind it */
+    MF_CHECK_INT(mf_shelf_count(s), 6);
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    MF_CHECK_INT(mf_shelf_count(s), 8);
+    mf_shelf_return(s);
+    kit_check_same(want, s, t);
+    mf_shelf_free(want);
+    mf_shelf_free(s);
+    mf_terms_free(t);
+}
+
+MF_TEST(shelf_lend, may_be_freed_with_changes_in_line)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct mf_shelf *s = mf_shelf_new(&kit_weights);
+    struct asker a = {.w.ready = on_ready, .s = s};
+    size_t before = mf_shelf_bytes(s);
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 4);
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    MF_CHECK_OK(kit_put(s, t, &recs[1]));
+    MF_CHECK(mf_shelf_bytes(s) > before);
+    mf_test_fail_nth(1);
+    mf_shelf_return(s);
+    mf_test_fail_nth(0);
+    MF_CHECK_INT(mf_shelf_count(s), 0);
+    mf_shelf_free(s);
+    mf_terms_free(t);
+}
+
+/* --- a worker scans while the loop goes on --- */
+
+struct scan_job {
+    const struct mf_shelf *s;
+    struct mf_scan_request r;
+    struct mf_scan_hit hits[KIT_MAX_HITS];
+    size_t n;
+    int rc;
+    atomic_bool done;
+};
+
+MF_WORKER static void *work_scan(void *arg)
+{
+    struct scan_job *job = arg;
+
+    for (size_t i = 0; i < 20 && job->rc == 0; i++) {
+        job->rc = mf_shelf_scan(job->s, &job->r, job->hits, &job->n);
+    }
+    atomic_store(&job->done, true);
+    return NULL;
+}
+
+/* Puts records while a worker scans, at least one; returns how many it had put. */
+MF_LOOP static size_t put_meanwhile(struct scan_job *job, struct mf_shelf *s,
+                                    struct mf_terms *t, const struct kit_rec *recs,
+                                    size_t n_left)
+{
+    struct asker a = {.w.ready = on_ready, .s = s};
+    size_t n_before = mf_shelf_count(s);
+    size_t n_put = 0;
+    pthread_t worker;
+
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    atomic_store(&job->done, false);
+    MF_CHECK_INT(pthread_create(&worker, NULL, work_scan, job), 0);
+    do {
+        if (n_put < n_left) {
+            MF_CHECK_OK(kit_put(s, t, &recs[n_put++]));
+        }
+    } while (!atomic_load(&job->done));
+    MF_CHECK_INT(pthread_join(worker, NULL), 0);
+    MF_CHECK_OK(job->rc);
+    MF_CHECK_INT(job->n, n_before);
+    mf_shelf_return(s);
+    MF_CHECK_INT(mf_shelf_count(s), n_before + n_put);
+    return n_put;
+}
+
+MF_TEST(shelf_lend, lets_a_worker_scan_while_the_loop_puts)
+{
+    static struct scan_job job;
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct mf_question q;
+    float v[KIT_DIM];
+    size_t n = 10;
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 5);
+    job.r = kit_request(&q, t, kit_questions[0], v);
+    for (size_t round = 0; round < 5; round++) {
+        struct mf_shelf *s = kit_shelf(t, recs, 10, N);
+
+        job.s = s;
+        for (n = 10; n < N;) {
+            n += put_meanwhile(&job, s, t, recs + n, mf_min(N - n, 20));
+        }
+        mf_shelf_free(s);
+    }
+    mf_question_fini(&q);
+    mf_terms_free(t);
+}
