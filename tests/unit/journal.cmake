@@ -6,10 +6,10 @@ target_link_libraries(journal_child PRIVATE mf_journal)
 mf_test(journal_record SOURCES unit/test_journal_record.c unit/journal_items.c
         DEPENDS journal)
 mf_test(journal_group SOURCES unit/test_journal_group.c DEPENDS journal)
-foreach(name log loop crash)
+foreach(name log damage fault loop crash)
   mf_test(journal_${name}
-    SOURCES unit/test_journal_${name}.c unit/journal_kit.c unit/journal_items.c
-            lib/fault_vfs.c
+    SOURCES unit/test_journal_${name}.c unit/journal_kit.c unit/journal_logkit.c
+            unit/journal_items.c lib/fault_vfs.c
     DEPENDS journal)
   add_dependencies(test_journal_${name} journal_child)
   target_compile_definitions(test_journal_${name} PRIVATE
