@@ -226,7 +226,7 @@ int kit_child(char *out, size_t cap, const char *verb, const char *dir)
     return WEXITSTATUS(status);
 }
 
-/* "rounds parked wrong bytes next", as the helper's replay prints them. */
+/* "rounds parked wrong bytes next", as the child's replay prints them. */
 int kit_scan(const char *line, unsigned long long out[5])
 {
     int n = 0;

@@ -54,7 +54,7 @@ int kit_append_and_wait(struct kit *k, uint64_t seq);
 int kit_erase_and_wait(struct kit *k, const uint64_t *seqs, size_t n);
 int kit_park_and_wait(struct kit *k, uint64_t seq, const char *reason);
 
-/* Runs the helper program with these words and reads what it prints. */
+/* Runs journal_child with these words and reads what it prints. */
 int kit_child(char *out, size_t cap, const char *verb, const char *dir);
 pid_t kit_child_start(int *fd, const char *verb, const char *dir);
 void kit_child_kill(pid_t pid, int fd); /* kill -9, waited for */
