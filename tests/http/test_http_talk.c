@@ -338,10 +338,13 @@ MF_TEST(http, closes_or_keeps_as_version_and_connection_ask)
 MF_TEST(http, answers_all_after_the_client_closed_its_half)
 {
     struct mf_http_fixture f;
+    struct mf_http_config cfg = mf_http_fixture_config();
     struct mf_buf out;
     int fd;
 
-    open_roomy(&f, &out);
+    mf_buf_init(&out);
+    cfg.max_pipelined = 1; /* the second waits unread when the end is seen */
+    mf_http_fixture_open(&f, &cfg);
     mf_loop_assert(f.loop);
     fd = mf_connect(&f);
     mf_say_str(&f, fd,
