@@ -63,32 +63,37 @@ void mf_cols_remove(struct mf_cols *c, size_t at)
     move(c, at, at + 1, c->n - at);
 }
 
-static void mark_before(struct mf_cols *c, size_t n)
+static void mark_stale(struct mf_cols *c, size_t from, size_t to)
 {
-    for (size_t i = n > 2 ? n - 2 : 0; i < n; i++) {
+    for (size_t i = from; i < to; i++) {
         c->near[i] |= MF_NEAR_STALE;
     }
 }
 
+/* Past the records from `at` on that are, or are not, of the session. */
+static size_t skip_session(const struct mf_cols *c, size_t at, uint32_t session,
+                           bool is_of_it)
+{
+    while (at < c->n && (c->session[at] == session) == is_of_it) {
+        at++;
+    }
+    return at;
+}
+
 void mf_cols_remove_session(struct mf_cols *c, uint32_t session)
 {
-    size_t n = 0;
-    unsigned n_stale = 0; /* of the next ones */
+    size_t n = skip_session(c, 0, session, false);
+    size_t gap = n;
 
-    for (size_t i = 0; i < c->n; i++) {
-        if (c->session[i] == session) {
-            mark_before(c, n);
-            n_stale = 2;
-            continue;
-        }
-        if (n < i) {
-            move(c, n, i, 1);
-        }
-        if (n_stale > 0) {
-            n_stale--;
-            c->near[n] |= MF_NEAR_STALE;
-        }
-        n++;
+    while (gap < c->n) {
+        size_t from = skip_session(c, gap, session, true);
+        size_t end = skip_session(c, from, session, false);
+
+        mark_stale(c, n < 2 ? 0 : n - 2, n);
+        move(c, n, from, end - from);
+        mark_stale(c, n, mf_min(n + 2, n + (end - from)));
+        n += end - from;
+        gap = end;
     }
     c->n = n;
 }

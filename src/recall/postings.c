@@ -5,6 +5,7 @@
 #include "recall/grow.h"
 
 #define FIRST_TABLE 64
+#define BLOCK       16 /* entries */
 #define ENTRY_BYTES (sizeof(uint32_t) + 1)
 
 void mf_postings_init(struct mf_postings *p)
@@ -185,21 +186,38 @@ void mf_postings_remove(struct mf_postings *p, uint32_t term, uint32_t record)
     tidy(p, term);
 }
 
+static inline unsigned is_gone(const uint8_t *bits, uint32_t record)
+{
+    return bits[record / 8] >> (record % 8) & 1U;
+}
+
+/* Most blocks lose nothing: they are looked at without a branch for each entry. */
+static bool block_loses(const uint32_t *records, const uint8_t *gone_bits)
+{
+    unsigned any = 0;
+
+    for (size_t i = 0; i < BLOCK; i++) {
+        any |= is_gone(gone_bits, records[i]);
+    }
+    return any != 0;
+}
+
 void mf_postings_sweep(struct mf_postings *p, uint32_t term, const uint8_t *gone_bits)
 {
     struct mf_term *t = &p->terms[term];
+    uint32_t i = t->n;
 
     if (t->n_gone == 0) {
         return;
     }
-    for (uint32_t i = t->n; i-- > 0;) {
-        uint32_t record = t->records[i];
-
-        if ((gone_bits[record / 8] >> (record % 8) & 1) != 0) {
+    while (t->n_gone > 0) {
+        if (i % BLOCK == 0 && !block_loses(t->records + i - BLOCK, gone_bits)) {
+            i -= BLOCK;
+        } else if (is_gone(gone_bits, t->records[--i]) != 0) {
             remove_at(t, i);
+            t->n_gone--;
         }
     }
-    t->n_gone = 0;
     tidy(p, term);
 }
 

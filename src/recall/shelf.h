@@ -78,7 +78,9 @@ struct mf_shelf_waiter {                      /* embedded in who wants to scan *
 };
 
 MF_ANY struct mf_shelf *mf_shelf_new(const struct mf_recall_weights *weights);
-MF_LOOP void mf_shelf_free(struct mf_shelf *s); /* not while lent */
+/* Not while lent. Also on a worker, for a shelf nobody else knows any more: one of
+ * 100,000 records takes 10 ms. */
+MF_ANY void mf_shelf_free(struct mf_shelf *s);
 
 /* In any order of seq, which messages and knowledge share. A seq that is there already
  * is left as it is (0 returned). A session's agent is the one it was first put with. */
@@ -91,7 +93,8 @@ MF_MUST MF_LOOP int mf_shelf_replace(struct mf_shelf *s, uint64_t seq,
                                      struct mf_slice rec);
 MF_MUST MF_LOOP int mf_shelf_remove(struct mf_shelf *s,
                                     uint64_t seq); /* MF_ENOTFOUND */
-/* 0 also when the session has no record. */
+/* 0 also when the session has no record. Work grows with the whole shelf: up to 4 ms at
+ * 100,000 records. */
 MF_MUST MF_LOOP int mf_shelf_remove_session(struct mf_shelf *s,
                                             struct mf_slice session_id);
 
