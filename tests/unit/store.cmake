@@ -1,0 +1,14 @@
+add_executable(store_child unit/store_child.c)
+mf_target_defaults(store_child)
+target_link_libraries(store_child PRIVATE mf_store)
+
+foreach(name messages entities search open fault)
+  mf_test(store_${name}
+    SOURCES unit/test_store_${name}.c unit/store_kit.c
+    LIBS mf_looptest
+    DEPENDS store)
+endforeach()
+target_sources(test_store_fault PRIVATE unit/store_faults.c)
+add_dependencies(test_store_open store_child)
+target_compile_definitions(test_store_open PRIVATE
+  MF_STORE_CHILD="$<TARGET_FILE:store_child>")
