@@ -6,28 +6,26 @@
  * loaded in <= 25 ms. Usage: bench_store [FOLDER]
  */
 #include "store/store.h"
-#include "base/mem.h"
+#include "base/log.h"
+#include "probe.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-#define N_USERS        100
-#define N_PER_USER     10000
-#define N_ROWS         (N_USERS * N_PER_USER)
-#define BATCH          1000
-#define N_WORDS        30
-#define SEARCH_BYTES   480
-#define N_LOADS        9
-#define N_PROBES       41
-#define WAIT_MS        600000
-#define US_PER_S       1e6
-#define SESSION_ROWS   200 /* of a user, before the next session begins */
-#define TEXT_CAP       512
-#define PATH_CAP       4096
-#define PERCENT_MEDIAN 2
+#define N_USERS      100
+#define N_PER_USER   10000
+#define N_ROWS       (N_USERS * N_PER_USER)
+#define BATCH        1000
+#define N_WORDS      30
+#define SEARCH_BYTES 480
+#define N_LOADS      9
+#define WAIT_MS      600000
+#define US_PER_S     1e6
+#define SESSION_ROWS 200 /* of a user, before the next session begins */
+#define TEXT_CAP     512
+#define PATH_CAP     4096
 
 struct bench {
     struct mf_loop *loop;
@@ -37,7 +35,6 @@ struct bench {
     size_t n_text;
     uint8_t search[SEARCH_BYTES];
     bool is_over;
-    int rc;
     size_t n_fed;
 };
 
@@ -45,10 +42,7 @@ static struct bench bench;
 
 static double now_us(void)
 {
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * US_PER_S + (double)t.tv_nsec / 1e3;
+    return (double)mf_probe_now_ns() / 1e3;
 }
 
 static void die(const char *what, const char *why)
@@ -68,36 +62,7 @@ static int by_value(const void *a, const void *b)
 static double median(double *v, size_t n)
 {
     qsort(v, n, sizeof(*v), by_value);
-    return v[n / PERCENT_MEDIAN];
-}
-
-static void print_machine(void)
-{
-    static const char block[4096];
-    double us[N_PROBES];
-    double load[1] = {0};
-    char path[PATH_CAP + 16];
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "%s/probe", bench.dir);
-    fd = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        die("open", path);
-    }
-    for (size_t i = 0; i < N_PROBES; i++) {
-        double start = now_us();
-
-        if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block) ||
-            fdatasync(fd) != 0) {
-            die("fdatasync", path);
-        }
-        us[i] = now_us() - start;
-    }
-    (void)close(fd);
-    (void)unlink(path);
-    (void)getloadavg(load, 1);
-    printf("machine: load %.2f, 4 KiB append + fdatasync p50 %.0f us\n", load[0],
-           median(us, N_PROBES));
+    return v[n / 2];
 }
 
 static void on_done(struct mf_store_req *req, int rc)
@@ -151,7 +116,7 @@ MF_LOOP static void close_store(void)
 }
 
 struct names {
-    struct mf_id user, session, round, id;
+    struct mf_id id;
 };
 
 static void make_text(void)
@@ -175,9 +140,6 @@ static void fill_row(struct mf_store_row *row, struct names *n, struct mf_id *us
         mf_id_new_v4(&sessions[u]);
     }
     mf_id_new_v7(&n->id, seq);
-    if (seq % 2 == 0) {
-        mf_id_new_v7(&n->round, seq);
-    }
     memcpy(bench.search, &seq, sizeof(seq));
     *row = (struct mf_store_row){
         .seq = seq,
@@ -279,6 +241,17 @@ MF_LOOP static void load_some(struct mf_id *users, bool is_os_cold)
            median(us, N_LOADS) / 1e3);
 }
 
+/* A store that was closed has left one file. */
+static void remove_all(void)
+{
+    char path[PATH_CAP + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/memfuse.db", bench.dir);
+    if (unlink(path) != 0 || rmdir(bench.dir) != 0) {
+        die("remove", path);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct mf_id users[N_USERS];
@@ -291,14 +264,16 @@ int main(int argc, char **argv)
         die("setup", bench.dir);
     }
     mf_loop_assert(bench.loop);
+    mf_log_set_level(MF_LOG_WARN);
     make_text();
-    print_machine();
+    mf_probe_print(bench.dir);
     open_store();
     printf("insert, batches of %d: %.0f rows/s (want >= 40,000)\n", BATCH,
            insert_all(users));
     close_store();
     load_some(users, false);
     load_some(users, true);
-    print_machine();
+    mf_probe_print(bench.dir);
+    remove_all();
     return mf_loop_close(bench.loop) == 0 ? 0 : 1;
 }
