@@ -283,6 +283,50 @@ MF_TEST(store_open, says_busy_when_the_line_is_full)
     kit_close(&k);
 }
 
+#define N_READS 12
+
+static size_t n_read;
+static bool all_read;
+
+static void on_read(struct mf_store_req *req, int rc)
+{
+    mf_loop_assert(req->store->loop);
+    n_read += rc == 0;
+    all_read = n_read == N_READS;
+}
+
+MF_TEST(store_open, reads_on_all_readers_while_the_writer_writes)
+{
+    struct store_kit k = {0};
+    struct counted list[N_IN_LINE];
+    struct mf_store_messages reads[N_READS];
+
+    kit_open(&k);
+    n_done = n_read = 0;
+    all_done = all_read = false;
+    for (size_t i = 0; i < N_READS; i++) {
+        reads[i] = (struct mf_store_messages){
+            .req = {.op = MF_STORE_LIST_MESSAGES, .done = on_read},
+            .user_id = kit_s("u1"),
+            .session_id = kit_s("s1")};
+        MF_CHECK_OK(mf_store_submit(k.store, &reads[i].req));
+        if (i % 2 == 0) {
+            MF_CHECK_OK(submit_nth(&k, list, i / 2, MF_ORDINARY));
+        }
+    }
+    mf_loop_fixture_wait(k.loop, &all_done);
+    mf_loop_fixture_wait(k.loop, &all_read);
+    for (size_t i = 0; i < N_READS; i++) {
+        MF_CHECK(reads[i].n_rows <= N_IN_LINE);
+        mf_store_req_fini(&reads[i].req);
+    }
+    for (size_t i = 0; i < N_IN_LINE; i++) {
+        MF_CHECK_OK(list[i].rc);
+        mf_store_req_fini(&list[i].w.req);
+    }
+    kit_close(&k);
+}
+
 MF_TEST(store_open, cancels_the_line_and_waits_for_what_runs_when_closed)
 {
     struct store_kit k = {0};
