@@ -1,0 +1,8 @@
+add_library(mf_querykit STATIC unit/query_kit.c)
+mf_target_defaults(mf_querykit)
+target_include_directories(mf_querykit PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(mf_querykit PUBLIC mf_query mf_testlib)
+
+mf_test(library SOURCES unit/test_library.c DEPENDS query querykit)
+mf_test(library_far SOURCES unit/test_library_far.c DEPENDS query querykit)
+mf_test(query SOURCES unit/test_query.c DEPENDS query querykit fakemodel)
