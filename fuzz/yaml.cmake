@@ -1,0 +1,1 @@
+mf_fuzzer(yaml DEPENDS conf)
