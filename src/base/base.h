@@ -24,8 +24,9 @@
 #define mf_countof(a)   (sizeof(a) / sizeof((a)[0]))
 #define mf_min(a, b)    ((a) < (b) ? (a) : (b))
 #define mf_max(a, b)    ((a) > (b) ? (a) : (b))
+/* Through an integer, so that a pointer to const may go in; the caller keeps const. */
 #define mf_container_of(ptr, type, member)                                             \
-    ((type *)((char *)(ptr)-offsetof(type, member)))
+    ((type *)((uintptr_t)(ptr)-offsetof(type, member)))
 
 /*
  * Thread roles. MF_LOOP: only on the loop thread. MF_WORKER: only inside a job.

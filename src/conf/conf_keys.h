@@ -94,7 +94,7 @@
   X(UINT, journal_checkpoint_pages, "journal.checkpoint_pages", 4000, 100, 1000000, "WAL pages (8 KiB) before a checkpoint step") \
   X(BOOL, journal_accept_loss, "journal.accept_loss", false, 0, 0,                                                 \
     "start although records of the journal are damaged (they are saved aside)")                                    \
-  X(STR,  embed_model, "embed.model", "hash", 1, 4096, "`hash` (built in, lexical) or the folder of a model")      \
+  X(ENUM, embed_model, "embed.model", "hash", "hash", 0, "`hash` is built in: it compares words and their parts, not meanings") \
   X(UINT, embed_max_concurrent, "embed.max_concurrent", 2, 1, 64, "embedding jobs at once")                        \
   X(TIME, embed_timeout_ms, "embed.timeout", 30000, 10, 3600000, "of one text, waiting not counted")               \
   X(UINT, embed_max_attempts, "embed.max_attempts", 3, 1, 100, "tries before a text is stored without a vector")   \

@@ -83,6 +83,8 @@ MF_MUST MF_LOOP int mf_flush_open(struct mf_flush **out, struct mf_loop *l,
  * turn at the soonest, so that what is pushed in one turn shares a batch. */
 MF_MUST MF_LOOP int mf_flush_push(struct mf_flush *f, struct mf_list *entries,
                                   enum mf_flush_priority p);
+/* Whether a job would find room; when not, `room` is called once there is. */
+MF_LOOP bool mf_flush_has_room(struct mf_flush *f);
 /* A queued entry becomes more urgent: its whole job does. One that is elsewhere
  * remembers it for when it is queued. */
 MF_LOOP void mf_flush_raise(struct mf_flush *f, struct mf_entry *e,
@@ -92,6 +94,8 @@ MF_MUST MF_LOOP int mf_flush_requeue(struct mf_flush *f, struct mf_entry *e);
 /* Batches need not fill up until the queue is empty, backoff is over at once: for drain
  * and for who waits. An open breaker stays open. */
 MF_LOOP void mf_flush_kick(struct mf_flush *f);
+/* While paused only what somebody waits for (CRITICAL, a kick) goes to the store. */
+MF_LOOP void mf_flush_pause(struct mf_flush *f, bool pause);
 MF_LOOP size_t mf_flush_n_queued(const struct mf_flush *f); /* jobs */
 MF_LOOP size_t mf_flush_n_flying(const struct mf_flush *f); /* batches */
 MF_LOOP const struct mf_dep *mf_flush_health(const struct mf_flush *f);

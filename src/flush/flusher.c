@@ -38,6 +38,9 @@ static struct flush_batch *first_waiting(const struct mf_flush *f, uint64_t now_
 
 static bool may_open_batch(const struct mf_flush *f)
 {
+    if (f->is_paused && !f->is_hurried && f->q.n_critical == 0) {
+        return false;
+    }
     return f->q.n > 0 && f->waiting.n + f->flying.n < 2 * (size_t)f->cfg.workers;
 }
 
@@ -83,7 +86,8 @@ MF_LOOP static void fill_batch(struct mf_flush *f, struct flush_batch *b,
     bool takes_all;
 
     all.opened_ms = mf_flushq_oldest_ms(&f->q);
-    takes_all = f->is_hurried || mf_batch_is_due(&all, &f->limits, now_ms);
+    takes_all =
+        f->is_hurried || (!f->is_paused && mf_batch_is_due(&all, &f->limits, now_ms));
     while (takes_all || f->q.n_critical > 0) {
         struct mf_flushq_node *node = mf_flushq_peek(&f->q, now_ms);
         struct flush_job *job;
@@ -259,6 +263,12 @@ int mf_flush_open(struct mf_flush **out, struct mf_loop *l, struct mf_store *sto
     return 0;
 }
 
+bool mf_flush_has_room(struct mf_flush *f)
+{
+    f->is_room_wanted = f->is_room_wanted || f->q.n >= f->cfg.max_queue;
+    return f->q.n < f->cfg.max_queue;
+}
+
 /* A job in line without entries yet. */
 MF_LOOP static int job_new(struct mf_flush *f, struct flush_job **out)
 {
@@ -267,8 +277,7 @@ MF_LOOP static int job_new(struct mf_flush *f, struct flush_job **out)
     if (f->is_closing) {
         return MF_ECLOSED;
     }
-    if (f->q.n >= f->cfg.max_queue) {
-        f->is_room_wanted = true;
+    if (!mf_flush_has_room(f)) {
         return MF_EBUSY;
     }
     job = mf_calloc(1, sizeof(*job));
@@ -364,6 +373,14 @@ void mf_flush_kick(struct mf_flush *f)
         mf_container_of(k, struct flush_batch, link)->not_before_ms = 0;
     }
     flush_ask(f);
+}
+
+void mf_flush_pause(struct mf_flush *f, bool pause)
+{
+    if (f->is_paused != pause) {
+        f->is_paused = pause;
+        flush_ask(f);
+    }
 }
 
 size_t mf_flush_n_queued(const struct mf_flush *f)

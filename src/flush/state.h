@@ -57,6 +57,7 @@ struct mf_flush {
     uint64_t memory_at_ms; /* no new batch before: memory was short */
     bool is_room_wanted;
     bool is_hurried;
+    bool is_paused;
     bool is_closing;
     mf_flush_closed_fn closed;
     void *closed_arg;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/engine_priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void mf_call_begin(struct mf_engine *e, struct mf_call *c)
+{
+    c->engine = e;
+    c->rc = 0;
+    c->state = NULL;
+    c->field = NULL;
+    memset(&c->err, 0, sizeof(c->err));
+    memset(&c->link, 0, sizeof(c->link));
+    e->n_calls++;
+}
+
+void mf_call_finish(struct mf_call *c, int rc)
+{
+    struct mf_engine *e = c->engine;
+
+    MF_ASSERT(e->n_calls > 0);
+    e->n_calls--;
+    c->rc = rc;
+    if (rc < 0 && c->err.msg[0] == '\0') {
+        (void)mf_err_set(&c->err, rc, "%s", mf_code_sentence(rc));
+    }
+    c->done(c, rc);
+    if (e->state != MF_ENGINE_OPEN) {
+        mf_engine_stop_step(e);
+    }
+}
+
+void mf_call_finish_later(struct mf_call *c, int rc)
+{
+    struct mf_engine *e = c->engine;
+
+    c->rc = rc;
+    mf_list_push_tail(&e->ready, &c->link);
+    mf_loop_at_turn_end(e->loop, &e->ready_hook);
+}
+
+int mf_call_fail(struct mf_call *c, int rc, const char *field, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(c->err.msg, sizeof(c->err.msg), fmt, ap);
+    va_end(ap);
+    c->err.code = rc;
+    c->field = field;
+    return rc;
+}
+
+int mf_call_blame(struct mf_call *c, int rc, const struct mf_err *err)
+{
+    if (err->msg[0] != '\0') {
+        c->err = *err;
+    }
+    c->err.code = rc;
+    return rc;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * directory: the users, agents and sessions that were asked for lately, so that an add
+ * need not ask the store whose session it is.
+ *
+ * Owns:    copies of ids and names
+ * Thread:  loop
+ * Limits:  directory.max_sessions of each kind, least recently used dropped
+ * Fails:   MF_ENOTFOUND (the store does not know it), MF_EUNAVAILABLE and kin
+ */
+#ifndef MF_ENGINE_DIRECTORY_H
+#define MF_ENGINE_DIRECTORY_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "store/store.h"
+
+struct mf_directory;
+
+struct mf_known { /* read-only to callers; lives until the next call on the directory */
+    struct mf_map_node node;
+    struct mf_link link;
+    enum mf_entity_kind kind;
+    struct mf_id id, user_id, agent_id;
+    struct mf_slice name; /* the known's own */
+};
+
+struct mf_directory_wait { /* embedded in who asks */
+    void (*done)(struct mf_directory_wait *w, int rc, const struct mf_known *k);
+    struct mf_err err;
+    struct mf_link link;
+};
+
+MF_MUST MF_LOOP int mf_directory_new(struct mf_directory **out, struct mf_store *store,
+                                     size_t max_of_kind);
+MF_LOOP void mf_directory_free(struct mf_directory *d); /* nothing under way */
+
+/* What is remembered, or NULL. */
+MF_LOOP const struct mf_known *
+mf_directory_find(struct mf_directory *d, enum mf_entity_kind kind, struct mf_slice id);
+/* Asks the store; `done` once, later. */
+MF_MUST MF_LOOP int mf_directory_load(struct mf_directory *d, enum mf_entity_kind kind,
+                                      struct mf_slice id, struct mf_directory_wait *w);
+/* The store confirmed this row. Forgetting to remember costs a visit, no more. */
+MF_LOOP void mf_directory_remember(struct mf_directory *d, enum mf_entity_kind kind,
+                                   const struct mf_entity *row);
+MF_LOOP void mf_directory_forget(struct mf_directory *d, enum mf_entity_kind kind,
+                                 struct mf_slice id);
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/engine_priv.h"
+
+#include "base/log.h"
+#include "base/stat.h"
+#include "base/wallclock.h"
+
+#include <string.h>
+
+#define MAX_TICK_MS 500
+#define PACE_MS     20
+
+/* ---- now and then ---- */
+
+MF_LOOP static void visit_users(struct mf_engine *e, uint64_t now)
+{
+    bool full = mf_buffers_bytes(e->buffers) > mf_buffers_max_bytes(e->buffers) / 4 * 3;
+
+    mf_list_each_safe (mf_buffers_users(e->buffers), k) {
+        struct mf_userbuf *u = mf_container_of(k, struct mf_userbuf, in_all);
+
+        if (full || mf_wbuf_is_idle(u, &e->hbuf_limits, now)) {
+            mf_engine_push_all(e, u, MF_FLUSH_HIGH);
+        } else {
+            mf_engine_consider(e, u);
+        }
+    }
+}
+
+struct purge {
+    struct mf_store_idem_req req;
+    struct mf_engine *e;
+};
+
+static void on_purged(struct mf_store_req *req, int rc)
+{
+    struct purge *p = mf_container_of(req, struct purge, req.req);
+    struct mf_engine *e = p->e;
+
+    mf_loop_assert(e->loop);
+    if (rc < 0) {
+        mf_log_limited(MF_LOG_WARN, "idempotency_purge", "code=%s", mf_code_name(rc));
+    }
+    e->is_purging = false;
+    mf_store_req_fini(req);
+    mf_free(p);
+}
+
+MF_LOOP static void purge_idem(struct mf_engine *e, uint64_t now)
+{
+    struct purge *p;
+
+    if (e->is_purging || now < e->idem_purge_at_ms) {
+        return;
+    }
+    e->idem_purge_at_ms = now + e->conf->idempotency_ttl_ms / 4;
+    p = mf_calloc(1, sizeof(*p));
+    if (p == NULL) {
+        return;
+    }
+    p->e = e;
+    p->req.req.op = MF_STORE_IDEM_PURGE;
+    p->req.req.done = on_purged;
+    p->req.req.urgency = MF_ORDINARY;
+    p->req.before_us = mf_wallclock_us() - (int64_t)e->conf->idempotency_ttl_ms * 1000;
+    if (mf_store_submit(e->store, &p->req.req) < 0) {
+        mf_store_req_fini(&p->req.req);
+        mf_free(p);
+        return;
+    }
+    e->is_purging = true;
+}
+
+MF_LOOP static void show_figures(const struct mf_engine *e)
+{
+    mf_stat_set(MF_STAT_messages_pending, (int64_t)mf_buffers_n_messages(e->buffers));
+    mf_stat_set(MF_STAT_bytes_pending, (int64_t)mf_buffers_bytes(e->buffers));
+    mf_stat_set(MF_STAT_shelf_bytes, (int64_t)mf_library_bytes(e->library));
+}
+
+void mf_engine_on_tick(struct mf_engine *e)
+{
+    uint64_t now = mf_loop_now_ms(e->loop);
+
+    mf_settle_tick(e, now);
+    if (e->state == MF_ENGINE_OPEN) {
+        visit_users(e, now);
+        mf_index_tick(e->index, now);
+        purge_idem(e, now);
+    } else {
+        mf_engine_stop_step(e);
+    }
+    show_figures(e);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct mf_engine *e = mf_container_of(t, struct mf_engine, tick);
+
+    mf_loop_assert(e->loop);
+    mf_engine_on_tick(e);
+}
+
+static void on_ready(struct mf_turn_hook *h)
+{
+    struct mf_engine *e = mf_container_of(h, struct mf_engine, ready_hook);
+    struct mf_list now;
+    struct mf_link *k;
+
+    mf_loop_assert(e->loop);
+    mf_list_init(&now);
+    mf_list_move(&now, &e->ready);
+    while ((k = mf_list_pop_head(&now)) != NULL) {
+        struct mf_call *c = mf_container_of(k, struct mf_call, link);
+
+        mf_call_finish(c, c->rc);
+    }
+}
+
+/* ---- start ---- */
+
+MF_LOOP static int on_replayed(struct mf_item *it, const char *parked_reason, void *arg)
+{
+    struct mf_engine *e = arg;
+    struct mf_add_outcome out;
+    int rc;
+
+    mf_buffers_reserve(e->buffers, it->bytes);
+    rc = mf_buffers_add(e->buffers, it, NULL, 0, &out);
+    if (rc < 0) {
+        mf_item_unref(it);
+        return rc;
+    }
+    if (it->idem_key.n > 0) {
+        struct mf_buf answer;
+        struct mf_store_idem idem = {
+            .key = it->idem_key, .status = 201, .created_us = it->accepted_us};
+
+        mf_buf_init(&answer);
+        e->events.format_add(it, &answer, e->events.arg);
+        memcpy(idem.body_hash, it->idem_hash, sizeof(idem.body_hash));
+        idem.response = mf_slice_of(answer.p, answer.n);
+        rc = mf_buf_status(&answer) < 0 ? MF_ENOMEM : mf_idem_restore(e->idem, &idem);
+        mf_buf_fini(&answer);
+    }
+    if (parked_reason != NULL) {
+        mf_entry_move(e->buffers, out.entry, MF_PLACE_PARKED, NULL);
+    }
+    mf_index_entry(e->index, out.entry);
+    mf_item_unref(it);
+    return rc;
+}
+
+static void on_journal_fatal(const struct mf_err *err, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    e->events.fatal(err, e->events.arg);
+}
+
+static int open_journal(struct mf_engine *e, struct mf_err *err)
+{
+    const struct mf_conf *c = e->conf;
+    struct mf_journal_config cfg = {
+        .dir = c->data_dir,
+        .max_bytes = c->journal_max_bytes,
+        .min_free_bytes = c->journal_min_free_bytes,
+        .max_commit_rounds = (unsigned)c->journal_max_commit_rounds,
+        .max_commit_bytes = c->journal_max_commit_bytes,
+        .checkpoint_pages = (unsigned)c->journal_checkpoint_pages,
+        .accept_loss = c->journal_accept_loss};
+
+    return mf_journal_open(&e->journal, e->loop, &cfg, on_journal_fatal, e, err);
+}
+
+static int open_store(struct mf_engine *e, struct mf_err *err)
+{
+    const struct mf_conf *c = e->conf;
+    struct mf_store_config cfg = {.backend = c->store_backend,
+                                  .dir = c->data_dir,
+                                  .readers = (unsigned)c->store_sqlite_readers,
+                                  .max_waiting = c->store_max_waiting,
+                                  .cache_bytes = c->store_sqlite_cache_bytes};
+
+    return mf_store_open(&e->store, e->loop, &cfg, err);
+}
+
+static int open_model(struct mf_engine *e, struct mf_model *model, struct mf_err *err)
+{
+    if (model != NULL) {
+        e->model = model;
+        return 0;
+    }
+    e->owns_model = true;
+    return mf_model_open(&e->model, e->conf->embed_model, err);
+}
+
+MF_LOOP static int open_embed(struct mf_engine *e)
+{
+    const struct mf_conf *c = e->conf;
+    struct mf_embed_config cfg = {
+        .permits = (unsigned)c->embed_max_concurrent,
+        .dep = {.timeout_ms = c->embed_timeout_ms,
+                .max_attempts = (unsigned)c->embed_max_attempts,
+                .first_backoff_ms = c->embed_retry_first_ms,
+                .max_backoff_ms = c->embed_retry_max_ms},
+        .max_waiting = c->embed_max_backlog + c->embed_backfill_batch,
+        .max_waiting_bytes = c->buffer_max_bytes};
+
+    return mf_embed_open(&e->embed, e->loop, e->model, &cfg);
+}
+
+MF_LOOP static int open_library(struct mf_engine *e)
+{
+    const struct mf_conf *c = e->conf;
+    struct mf_library_config cfg = {
+        .weights = {.a1 = c->recall_a1,
+                    .a2 = c->recall_a2,
+                    .b1 = c->recall_b1,
+                    .b2 = c->recall_b2,
+                    .k1 = c->recall_k1,
+                    .b = c->recall_b,
+                    .w = c->recall_w,
+                    .speaker = c->recall_speaker,
+                    .date = c->recall_date,
+                    .time_word = c->recall_time_word,
+                    .short_question = c->recall_short_question,
+                    .keyword_rows = (unsigned)c->recall_keyword_rows},
+        .max_bytes = c->recall_max_bytes,
+        .max_resident = c->recall_max_resident,
+        .store_timeout_ms = c->recall_store_timeout_ms,
+        .scan_permits = (unsigned)c->recall_scan_permits,
+        .as_f32 = strcmp(c->recall_vectors, "f32") == 0};
+
+    return mf_library_open(&e->library, e->loop, e->store, e->buffers, &cfg);
+}
+
+MF_LOOP static int open_rooms(struct mf_engine *e)
+{
+    struct mf_query_config qc = {.store_timeout_ms = e->conf->recall_store_timeout_ms,
+                                 .passage_tokens =
+                                     (uint32_t)e->conf->recall_passage_tokens};
+    struct mf_index_parts parts;
+    int rc = mf_buffers_new(&e->buffers, e->conf->buffer_max_bytes);
+
+    if (rc == 0) {
+        rc = open_embed(e);
+    }
+    if (rc == 0) {
+        rc = open_library(e);
+    }
+    if (rc == 0) {
+        rc = mf_query_open(&e->query, e->loop, e->embed, e->library, e->store,
+                           e->buffers, &qc);
+    }
+    if (rc == 0) {
+        parts = (struct mf_index_parts){e->loop,
+                                        e->embed,
+                                        e->buffers,
+                                        e->store,
+                                        e->library,
+                                        e->conf,
+                                        mf_engine_entry_changed,
+                                        e};
+        rc = mf_index_open(&e->index, &parts);
+    }
+    if (rc == 0) {
+        rc = mf_engine_start_flush(e);
+    }
+    if (rc == 0) {
+        rc = mf_directory_new(&e->directory, e->store, e->conf->directory_max_sessions);
+    }
+    if (rc == 0) {
+        rc = mf_idem_new(&e->idem, e->store);
+    }
+    return rc;
+}
+
+MF_LOOP static void init_engine(struct mf_engine *e, struct mf_loop *l,
+                                const struct mf_conf *conf,
+                                const struct mf_engine_events *events)
+{
+    e->loop = l;
+    e->conf = conf;
+    e->events = *events;
+    e->wbuf_limits.max_rounds = (unsigned)conf->buffer_round_max_size;
+    e->wbuf_limits.max_tokens = (unsigned)conf->buffer_round_max_tokens;
+    e->hbuf_limits.max_rounds = (unsigned)conf->buffer_hybrid_max_size;
+    e->hbuf_limits.flush_interval_ms = conf->buffer_flush_interval_ms;
+    e->hbuf_limits.idle_ms = conf->buffer_force_flush_timeout_ms;
+    e->hbuf_limits.vector_wait_ms = conf->flush_vector_wait_ms;
+    mf_list_init(&e->adding);
+    mf_list_init(&e->erasing);
+    mf_list_init(&e->creating);
+    mf_list_init(&e->ready);
+    mf_settles_init(&e->settles);
+    e->ready_hook.fn = on_ready;
+}
+
+static void on_pace(uv_timer_t *t)
+{
+    struct mf_engine *e = mf_container_of(t, struct mf_engine, pace_timer);
+    struct mf_pace_view v = {.delay_ns = mf_pace_thread_delay_ns(),
+                             .n_added = e->n_added,
+                             .max_wait_ms = e->hbuf_limits.flush_interval_ms};
+    bool pause;
+
+    mf_loop_assert(e->loop);
+    v.now_ms = mf_loop_now_ms(e->loop);
+    v.full_share =
+        (double)mf_buffers_bytes(e->buffers) / (double)mf_buffers_max_bytes(e->buffers);
+    pause = mf_pace_stands_back(&e->pace, &v) && e->state == MF_ENGINE_OPEN;
+    mf_index_pause(e->index, pause);
+    mf_flush_pause(e->flush, pause);
+}
+
+static void start_tick(struct mf_engine *e)
+{
+    uint64_t ms = mf_min(e->hbuf_limits.flush_interval_ms, e->hbuf_limits.idle_ms) / 4;
+
+    ms = mf_min(ms, e->conf->embed_backfill_ms);
+    ms = mf_max(mf_min(ms, MAX_TICK_MS), 5);
+    MF_ASSERT(uv_timer_init(mf_loop_uv(e->loop), &e->tick) == 0);
+    MF_ASSERT(uv_timer_start(&e->tick, on_tick, ms, ms) == 0);
+    MF_ASSERT(uv_timer_init(mf_loop_uv(e->loop), &e->pace_timer) == 0);
+    MF_ASSERT(uv_timer_start(&e->pace_timer, on_pace, PACE_MS, PACE_MS) == 0);
+}
+
+int mf_engine_open(struct mf_engine **out, struct mf_loop *l,
+                   const struct mf_conf *conf, struct mf_model *model,
+                   const struct mf_engine_events *events, struct mf_err *err)
+{
+    struct mf_engine *e = mf_calloc(1, sizeof(*e));
+    int rc;
+
+    mf_loop_assert(l); /* the loop does not run yet, but this is its thread */
+    if (e == NULL) {
+        return mf_err_set(err, MF_ENOMEM, "out of memory");
+    }
+    init_engine(e, l, conf, events);
+    rc = open_model(e, model, err);
+    if (rc == 0) {
+        rc = open_journal(e, err);
+    }
+    if (rc == 0) {
+        rc = open_store(e, err);
+    }
+    if (rc == 0) {
+        rc = open_rooms(e);
+        if (rc < 0) {
+            (void)mf_err_set(err, rc, "engine: %s", mf_code_sentence(rc));
+        }
+    }
+    if (rc == 0) {
+        rc = mf_journal_replay(e->journal, on_replayed, e, err);
+    }
+    start_tick(e);
+    if (rc < 0) {
+        mf_engine_abandon(e);
+        return rc;
+    }
+    e->next_seq = mf_max(mf_journal_next_seq(e->journal), e->store->info.next_seq);
+    *out = e;
+    return 0;
+}
+
+const struct mf_model_info *mf_engine_model(const struct mf_engine *e)
+{
+    return &e->model->info;
+}
+
+void mf_engine_figures(const struct mf_engine *e, struct mf_engine_figures *f)
+{
+    f->n_write = mf_buffers_n_entries(e->buffers, MF_PLACE_WRITE);
+    f->n_hybrid = mf_buffers_n_entries(e->buffers, MF_PLACE_HYBRID);
+    f->n_queued = mf_buffers_n_entries(e->buffers, MF_PLACE_QUEUED);
+    f->n_flying = mf_buffers_n_entries(e->buffers, MF_PLACE_FLYING);
+    f->n_parked = mf_buffers_n_entries(e->buffers, MF_PLACE_PARKED);
+    f->n_messages = mf_buffers_n_messages(e->buffers);
+    f->bytes = mf_buffers_bytes(e->buffers);
+    f->max_bytes = mf_buffers_max_bytes(e->buffers);
+    f->flush_jobs = mf_flush_n_queued(e->flush);
+    f->embed_backlog = mf_embed_backlog(e->embed);
+    f->journal_bytes = mf_journal_bytes(e->journal);
+    f->n_shelves = mf_library_n_shelves(e->library);
+    f->shelf_bytes = mf_library_bytes(e->library);
+    f->journal_full = mf_journal_is_full(e->journal);
+    f->store_up = mf_dep_is_up(mf_flush_health(e->flush));
+    f->embed_up = mf_dep_is_up(mf_embed_health(e->embed));
+    f->is_draining = e->state != MF_ENGINE_OPEN;
+    f->store = e->store->info.backend;
+}

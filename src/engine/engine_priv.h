@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine_priv: what the files of engine share, and nobody else.
+ *
+ * Owns:    struct mf_engine
+ * Thread:  loop
+ * Limits:  see engine.h
+ * Fails:   see engine.h
+ */
+#ifndef MF_ENGINE_PRIV_H
+#define MF_ENGINE_PRIV_H
+
+#include "buffer/buffer.h"
+#include "embed/embed.h"
+#include "engine/directory.h"
+#include "engine/engine.h"
+#include "engine/idem.h"
+#include "engine/index.h"
+#include "engine/pace.h"
+#include "engine/settle.h"
+#include "flush/flush.h"
+#include "journal/journal.h"
+#include "query/library.h"
+#include "query/query.h"
+
+enum mf_engine_state { MF_ENGINE_OPEN, MF_ENGINE_DRAINING, MF_ENGINE_CLOSING };
+
+struct mf_engine {
+    struct mf_loop *loop;
+    const struct mf_conf *conf;
+    struct mf_engine_events events;
+    enum mf_engine_state state;
+
+    struct mf_model *model;
+    bool owns_model;
+    struct mf_journal *journal;
+    struct mf_store *store;
+    struct mf_buffers *buffers;
+    struct mf_embed *embed;
+    struct mf_index *index;
+    struct mf_flush *flush;
+    struct mf_library *library;
+    struct mf_query *query;
+    struct mf_directory *directory;
+    struct mf_idem *idem;
+    struct mf_settles settles;
+
+    struct mf_wbuf_limits wbuf_limits;
+    struct mf_hbuf_limits hbuf_limits;
+    uint64_t next_seq;
+
+    struct mf_list adding;   /* struct mf_add_work: admitted, not committed */
+    struct mf_list erasing;  /* entries: STORED, the journal has not erased them */
+    struct mf_list creating; /* struct mf_create_work: names being created */
+    struct mf_list ready;    /* calls to be finished at the end of this turn */
+    struct mf_turn_hook ready_hook;
+    size_t n_calls; /* verbs that returned 0 and are not done */
+
+    uv_timer_t tick, pace_timer;
+    struct mf_pace pace;
+    uint64_t n_added; /* messages acknowledged */
+    uint64_t idem_purge_at_ms;
+    bool is_purging;
+    uint64_t drain_until_ms;
+    mf_engine_closed_fn closed;
+    void *closed_arg;
+};
+
+/* An add between admission and commit. */
+struct mf_add_work {
+    struct mf_link link; /* engine.adding */
+    struct mf_add_call *c;
+    struct mf_engine *e;
+    struct mf_item *item; /* NULL until admitted */
+    struct mf_journal_append append;
+    struct mf_directory_wait wait;
+    struct mf_store_messages known; /* look-up of ids that the client brought */
+    struct mf_slice *ids;
+    bool *is_known;
+    struct mf_slice user_id, agent_id; /* own copies in the call's arena */
+    size_t reserved;
+};
+
+/* Every verb begins and ends here: counts what is under way. */
+MF_LOOP void mf_call_begin(struct mf_engine *e, struct mf_call *c);
+MF_LOOP void mf_call_finish(struct mf_call *c, int rc);       /* calls done now */
+MF_LOOP void mf_call_finish_later(struct mf_call *c, int rc); /* at the turn's end */
+/* Sets err and field, returns the code. */
+MF_LOOP int mf_call_fail(struct mf_call *c, int rc, const char *field, const char *fmt,
+                         ...) MF_PRINTF(4, 5);
+/* Copies a request's sentence into the call; returns rc. */
+MF_LOOP int mf_call_blame(struct mf_call *c, int rc, const struct mf_err *err);
+
+/* Rounds of this user that are due go to the flush. */
+MF_LOOP void mf_engine_consider(struct mf_engine *e, struct mf_userbuf *u);
+/* Everything of the user that can be moved goes to the flush now. */
+MF_LOOP void mf_engine_push_all(struct mf_engine *e, struct mf_userbuf *u,
+                                enum mf_flush_priority p);
+/* Erases a stored or purged entry from the journal, then frees it. */
+MF_LOOP void mf_engine_erase(struct mf_engine *e, struct mf_list *entries);
+MF_LOOP void mf_engine_stop_step(struct mf_engine *e); /* stop.c: on towards closed */
+MF_LOOP void mf_engine_on_tick(struct mf_engine *e);
+MF_MUST MF_LOOP int mf_engine_start_flush(struct mf_engine *e);
+/* An entry got a record, or lost hope of a vector: it may be due now. */
+MF_LOOP void mf_engine_entry_changed(struct mf_entry *en, void *arg);
+/* Start failed: closes what is open, running the loop until it is. */
+MF_ANY void mf_engine_abandon(struct mf_engine *e);
+
+#endif

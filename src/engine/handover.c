@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between buffers, flush and journal: what is due, what the store confirmed. */
+#include "engine/engine_priv.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+struct erase_work {
+    struct mf_journal_erase er;
+    struct mf_engine *e;
+    struct mf_list entries;
+    uint64_t seqs[];
+};
+
+struct park_work {
+    struct mf_journal_park park;
+    struct mf_engine *e;
+};
+
+static void on_erased(struct mf_journal_erase *er, int rc)
+{
+    struct erase_work *w = mf_container_of(er, struct erase_work, er);
+    struct mf_engine *e = w->e;
+    struct mf_link *k;
+
+    mf_loop_assert(e->loop);
+    if (rc < 0) {
+        mf_log_error("journal_erase_failed", "code=%s rounds=%zu", mf_code_name(rc),
+                     er->n);
+    }
+    while ((k = mf_list_pop_head(&w->entries)) != NULL) {
+        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_place);
+
+        mf_list_remove(&e->erasing, &en->in_user);
+        /* Not erased: who waits for it times out, and a restart stores it once more,
+         * which changes nothing. */
+        if (rc == 0) {
+            mf_settle_gone(e, en->item);
+        }
+        mf_entry_free(e->buffers, en);
+    }
+    mf_free(w);
+    if (e->state != MF_ENGINE_OPEN) {
+        mf_engine_stop_step(e);
+    }
+}
+
+void mf_engine_erase(struct mf_engine *e, struct mf_list *entries)
+{
+    struct erase_work *w;
+    size_t i = 0;
+
+    if (mf_list_is_empty(entries)) {
+        return;
+    }
+    w = mf_calloc(1, sizeof(*w) + entries->n * sizeof(w->seqs[0]));
+    if (w == NULL) {
+        /* They stay in the journal: a restart stores them once more. */
+        struct mf_link *k;
+
+        mf_log_error("journal_erase_failed", "code=ENOMEM rounds=%zu", entries->n);
+        while ((k = mf_list_pop_head(entries)) != NULL) {
+            mf_entry_free(e->buffers, mf_container_of(k, struct mf_entry, in_place));
+        }
+        return;
+    }
+    w->e = e;
+    mf_list_init(&w->entries);
+    mf_list_each (entries, k) {
+        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_place);
+
+        w->seqs[i++] = en->item->seq;
+        mf_list_push_tail(&e->erasing, &en->in_user);
+    }
+    mf_list_move(&w->entries, entries);
+    w->er.seqs = w->seqs;
+    w->er.n = i;
+    w->er.done = on_erased;
+    mf_journal_erase(e->journal, &w->er);
+}
+
+MF_LOOP static void on_stored(struct mf_list *entries, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    mf_list_each (entries, k) {
+        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_place);
+
+        if (en->item->idem_key.n > 0) {
+            mf_idem_drop(e->idem, en->item->idem_key);
+        }
+    }
+    mf_engine_erase(e, entries);
+}
+
+MF_LOOP static void on_storing(struct mf_entry *en, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    mf_library_stored(e->library, en);
+}
+
+static void on_park_recorded(struct mf_journal_park *p, int rc)
+{
+    struct park_work *w = mf_container_of(p, struct park_work, park);
+
+    mf_loop_assert(w->e->loop);
+    if (rc < 0) {
+        mf_log_error("park_failed", "seq=%llu code=%s", (unsigned long long)p->seq,
+                     mf_code_name(rc));
+    }
+    mf_free((char *)(uintptr_t)p->reason);
+    mf_free(w);
+}
+
+MF_LOOP static void on_parked(struct mf_entry *en, const struct mf_err *why, void *arg)
+{
+    struct mf_engine *e = arg;
+    struct park_work *w = mf_calloc(1, sizeof(*w));
+
+    if (w == NULL) {
+        return; /* parked in memory; a restart tries it again */
+    }
+    w->e = e;
+    w->park.seq = en->item->seq;
+    w->park.reason = mf_strndup(why->msg, strlen(why->msg));
+    w->park.done = on_park_recorded;
+    if (w->park.reason == NULL) {
+        mf_free(w);
+        return;
+    }
+    mf_journal_park(e->journal, &w->park);
+}
+
+MF_LOOP static int on_prepare(struct mf_entry *en, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    return mf_index_prepare(e->index, en);
+}
+
+MF_LOOP static bool on_idem(struct mf_entry *en, struct mf_store_idem *out, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    return en->item->idem_key.n > 0 && mf_idem_find(e->idem, en->item->idem_key, out);
+}
+
+MF_LOOP static void on_room(void *arg)
+{
+    struct mf_engine *e = arg;
+
+    mf_list_each_safe (mf_buffers_users(e->buffers), k) {
+        mf_engine_consider(e, mf_container_of(k, struct mf_userbuf, in_all));
+    }
+}
+
+int mf_engine_start_flush(struct mf_engine *e)
+{
+    const struct mf_conf *c = e->conf;
+    struct mf_flush_config cfg = {
+        .workers = (unsigned)c->buffer_max_flush_workers,
+        .max_queue = (unsigned)c->buffer_max_flush_queue_size,
+        .levels = (unsigned)c->flush_priority_levels,
+        .ageing_ms = c->flush_ageing_ms,
+        .batch_rows = c->flush_batch_rows,
+        .batch_bytes = c->flush_batch_bytes,
+        .batch_age_ms = c->flush_batch_age_ms,
+        .dep = {.timeout_ms = c->buffer_flush_timeout_ms,
+                .max_attempts = 0,
+                .first_backoff_ms = c->flush_retry_first_ms,
+                .max_backoff_ms = c->flush_retry_max_ms,
+                .open_after = (unsigned)c->flush_breaker_after}};
+    struct mf_flush_events ev = {.storing = on_storing,
+                                 .stored = on_stored,
+                                 .parked = on_parked,
+                                 .prepare = on_prepare,
+                                 .idem = on_idem,
+                                 .room = on_room,
+                                 .arg = e};
+
+    return mf_flush_open(&e->flush, e->loop, e->store, e->buffers, &cfg, &ev);
+}
+
+/* ---- what is due ---- */
+
+/* The user's oldest rounds as far as they are ready, in order: a job of a moderate
+ * size. */
+#define JOB_ROUNDS 64
+
+static size_t take_ready(struct mf_engine *e, struct mf_userbuf *u, bool no_wait,
+                         struct mf_list *out, size_t max)
+{
+    uint64_t now = mf_loop_now_ms(e->loop);
+
+    while (out->n < max && !mf_list_is_empty(&u->hybrid)) {
+        struct mf_entry *en =
+            mf_container_of(mf_list_head(&u->hybrid), struct mf_entry, in_place);
+
+        if (!mf_entry_is_ready(en, &e->hbuf_limits, now, no_wait)) {
+            break;
+        }
+        mf_list_remove(&u->hybrid, &en->in_place);
+        mf_list_push_tail(out, &en->in_place);
+    }
+    return out->n;
+}
+
+MF_LOOP static bool under_pressure(const struct mf_engine *e)
+{
+    return mf_buffers_bytes(e->buffers) > mf_buffers_max_bytes(e->buffers) / 2;
+}
+
+void mf_engine_consider(struct mf_engine *e, struct mf_userbuf *u)
+{
+    uint64_t now = mf_loop_now_ms(e->loop);
+    bool no_wait = mf_index_is_late(e->index) || !e->conf->buffer_enabled;
+
+    for (;;) {
+        enum mf_hbuf_due due =
+            mf_hbuf_is_due(&e->hbuf_limits, u->hybrid.n, u->oldest_hybrid_ms, now);
+        struct mf_list job;
+        size_t n, enough = due == MF_HBUF_DUE_SIZE ? e->hbuf_limits.max_rounds : 1;
+
+        if (under_pressure(e) || !e->conf->buffer_enabled) {
+            due = due == MF_HBUF_NOT_DUE ? MF_HBUF_DUE_INTERVAL : due;
+            enough = 1;
+        }
+        if (due == MF_HBUF_NOT_DUE || mf_list_is_empty(&u->hybrid) ||
+            !mf_flush_has_room(e->flush)) {
+            return;
+        }
+        mf_list_init(&job);
+        n = take_ready(e, u, no_wait, &job, JOB_ROUNDS);
+        if (n < mf_min(enough, u->hybrid.n + n) ||
+            mf_flush_push(e->flush, &job,
+                          due == MF_HBUF_DUE_SIZE ? MF_FLUSH_NORMAL : MF_FLUSH_LOW) <
+                0) {
+            mf_userbuf_give_back(u, &job);
+            return;
+        }
+    }
+}
+
+void mf_engine_push_all(struct mf_engine *e, struct mf_userbuf *u,
+                        enum mf_flush_priority p)
+{
+    uint64_t now = mf_loop_now_ms(e->loop);
+    struct mf_list job;
+
+    (void)mf_userbuf_transfer(e->buffers, u, now);
+    while (!mf_list_is_empty(&u->hybrid)) {
+        mf_list_init(&job);
+        for (size_t i = 0; i < JOB_ROUNDS && !mf_list_is_empty(&u->hybrid); i++) {
+            mf_list_push_tail(&job, mf_list_pop_head(&u->hybrid));
+        }
+        if (mf_flush_push(e->flush, &job, p) < 0) {
+            mf_userbuf_give_back(u, &job);
+            break;
+        }
+    }
+    mf_list_each (&u->all, k) {
+        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_user);
+
+        if (en->place == MF_PLACE_QUEUED) {
+            mf_flush_raise(e->flush, en, p);
+        }
+    }
+}
+
+void mf_engine_entry_changed(struct mf_entry *en, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    if (en->place == MF_PLACE_HYBRID && en->n_missing == 0) {
+        mf_engine_consider(e, en->owner);
+    }
+}

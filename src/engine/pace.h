@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pace: background work (embedding, flush) stands back while a burst of messages needs
+ * the processors to be acknowledged: the buffers are there to take bursts. Pure.
+ *
+ * It begins to when many messages arrive and the loop thread waits for a processor. It
+ * ends with the burst, or when the buffers are half full or the time is up; then the
+ * store catches up before another burst is taken.
+ *
+ * Owns:    its own numbers
+ * Thread:  the owner's
+ * Limits:  the constants below
+ * Fails:   never
+ */
+#ifndef MF_ENGINE_PACE_H
+#define MF_ENGINE_PACE_H
+
+#include "base/base.h"
+
+/* Acknowledged messages a second from which a burst is a burst. */
+#define MF_PACE_BUSY_RATE    8000
+/* Share of the time that the loop wanted to run and could not. */
+#define MF_PACE_SHORT_SHARE  0.03
+/* Share of buffer.max_bytes beyond which the store comes first again, and below which a
+ * new burst may be taken. */
+#define MF_PACE_FULL_SHARE   0.5
+#define MF_PACE_CAUGHT_SHARE 0.1
+
+struct mf_pace {
+    uint64_t at_ms;      /* of the last look */
+    uint64_t n_added;    /* messages acknowledged until then */
+    uint64_t delay_ns;   /* waited for a processor until then */
+    uint64_t since_ms;   /* standing back since; 0: not */
+    bool is_catching_up; /* it stood back as long as it may */
+};
+
+struct mf_pace_view {
+    uint64_t now_ms;
+    uint64_t n_added;     /* messages acknowledged so far */
+    uint64_t delay_ns;    /* the loop waited for a processor so far */
+    double full_share;    /* of buffer.max_bytes */
+    uint64_t max_wait_ms; /* never longer than this */
+};
+
+MF_ANY bool mf_pace_stands_back(struct mf_pace *p, const struct mf_pace_view *v);
+
+/* What the calling thread waited for a processor, from /proc/thread-self/schedstat
+ * (second field, nanoseconds); 0 where the kernel does not tell. */
+MF_ANY uint64_t mf_pace_thread_delay_ns(void);
+
+#endif

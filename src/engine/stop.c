@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stop in order: refuse what is new, answer what is in flight, flush what can be
+ * flushed within drain.timeout, leave the rest in the journal, close each room after
+ * those that use it: flush, embed, library, store, index, journal.
+ */
+#include "engine/engine_priv.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+static void on_timers_closed(uv_handle_t *h)
+{
+    struct mf_engine *e = mf_container_of((uv_timer_t *)h, struct mf_engine, tick);
+    mf_engine_closed_fn closed = e->closed;
+    void *arg = e->closed_arg;
+
+    mf_loop_assert(e->loop);
+    mf_loop_forget_hook(e->loop, &e->ready_hook);
+    mf_directory_free(e->directory);
+    mf_idem_free(e->idem);
+    if (e->buffers != NULL) {
+        mf_buffers_free(e->buffers);
+    }
+    if (e->owns_model && e->model != NULL) {
+        mf_model_close(e->model);
+    }
+    mf_free(e);
+    if (closed != NULL) {
+        closed(arg);
+    }
+}
+
+static void on_pace_closed(uv_handle_t *h)
+{
+    struct mf_engine *e =
+        mf_container_of((uv_timer_t *)h, struct mf_engine, pace_timer);
+
+    mf_loop_assert(e->loop);
+    uv_close((uv_handle_t *)&e->tick, on_timers_closed);
+}
+
+static void close_next(void *arg);
+
+/* Each room is closed when the one before reported; then its pointer is NULL. */
+MF_LOOP static void close_rooms(struct mf_engine *e)
+{
+    if (e->flush != NULL) {
+        struct mf_flush *f = e->flush;
+
+        e->flush = NULL;
+        mf_flush_close(f, close_next, e);
+    } else if (e->embed != NULL) {
+        struct mf_embed *m = e->embed;
+
+        e->embed = NULL;
+        mf_embed_close(m, close_next, e);
+    } else if (e->library != NULL) {
+        struct mf_library *lib = e->library;
+
+        e->library = NULL;
+        mf_library_close(lib, close_next, e);
+    } else if (e->store != NULL) {
+        struct mf_store *s = e->store;
+
+        e->store = NULL;
+        mf_store_close(s, close_next, e);
+    } else if (e->index != NULL) {
+        struct mf_index *x = e->index;
+
+        e->index = NULL;
+        mf_index_close(x, close_next, e);
+    } else if (e->journal != NULL) {
+        struct mf_journal *j = e->journal;
+
+        if (e->query != NULL) {
+            mf_query_free(e->query);
+            e->query = NULL;
+        }
+        e->journal = NULL;
+        mf_journal_close(j, close_next, e);
+    } else {
+        uv_close((uv_handle_t *)&e->pace_timer, on_pace_closed);
+    }
+}
+
+static void close_next(void *arg)
+{
+    struct mf_engine *e = arg;
+
+    mf_loop_assert(e->loop);
+    close_rooms(e);
+}
+
+MF_LOOP static bool is_drained(const struct mf_engine *e)
+{
+    return mf_buffers_n_entries(e->buffers, MF_PLACE_WRITE) == 0 &&
+           mf_buffers_n_entries(e->buffers, MF_PLACE_HYBRID) == 0 &&
+           mf_buffers_n_entries(e->buffers, MF_PLACE_QUEUED) == 0 &&
+           mf_buffers_n_entries(e->buffers, MF_PLACE_FLYING) == 0 &&
+           mf_list_is_empty(&e->erasing);
+}
+
+MF_LOOP static void push_everything(struct mf_engine *e)
+{
+    mf_list_each_safe (mf_buffers_users(e->buffers), k) {
+        mf_engine_push_all(e, mf_container_of(k, struct mf_userbuf, in_all),
+                           MF_FLUSH_CRITICAL);
+    }
+    mf_flush_kick(e->flush);
+}
+
+void mf_engine_stop_step(struct mf_engine *e)
+{
+    bool in_time = mf_loop_now_ms(e->loop) < e->drain_until_ms;
+
+    if (e->state != MF_ENGINE_DRAINING) {
+        return;
+    }
+    if (e->n_calls > 0 && in_time) {
+        return; /* answers first; settles are flushing already */
+    }
+    if (!is_drained(e) && in_time && !mf_journal_is_dead(e->journal)) {
+        push_everything(e);
+        return;
+    }
+    e->state = MF_ENGINE_CLOSING;
+    if (!is_drained(e)) {
+        mf_log_info("drain_ended", "left_in_journal=%zu",
+                    mf_buffers_n_messages(e->buffers));
+    }
+    mf_settle_cancel_all(e);
+    (void)uv_timer_stop(&e->tick);
+    (void)uv_timer_stop(&e->pace_timer);
+    close_rooms(e);
+}
+
+void mf_engine_close(struct mf_engine *e, mf_engine_closed_fn closed, void *arg)
+{
+    MF_ASSERT(e->state == MF_ENGINE_OPEN);
+    e->state = MF_ENGINE_DRAINING;
+    e->closed = closed;
+    e->closed_arg = arg;
+    mf_index_pause(e->index, false);
+    mf_flush_pause(e->flush, false);
+    e->drain_until_ms = mf_loop_now_ms(e->loop) + e->conf->drain_timeout_ms;
+    /* The store is asked as soon as possible; the tick drives the rest. */
+    (void)uv_timer_start(&e->tick, e->tick.timer_cb, 0, 10);
+}
+
+static void on_abandoned(void *arg)
+{
+    bool *is_closed = arg;
+
+    *is_closed = true;
+}
+
+void mf_engine_abandon(struct mf_engine *e)
+{
+    bool is_closed = false;
+
+    e->state = MF_ENGINE_CLOSING;
+    e->closed = on_abandoned;
+    e->closed_arg = &is_closed;
+    (void)uv_timer_stop(&e->tick);
+    (void)uv_timer_stop(&e->pace_timer);
+    mf_loop_assert(e->loop);
+    close_rooms(e);
+    while (!is_closed) {
+        (void)uv_run(mf_loop_uv(e->loop), UV_RUN_ONCE);
+    }
+}

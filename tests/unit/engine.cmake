@@ -1,0 +1,1 @@
+mf_test(pace SOURCES unit/test_pace.c DEPENDS engine)
