@@ -1,0 +1,1 @@
+mf_pytest(readme e2e/test_readme.py)
