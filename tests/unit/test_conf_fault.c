@@ -45,7 +45,7 @@ MF_TEST(conf_fault, readers_fail_cleanly)
 
     (void)snprintf(sub, sizeof(sub), "%s/d", dir);
     MF_CHECK_OK(mkdir(sub, 0700));
-    conf_kit_file(sub, "x.yaml", "embed: {model: m}\n");
+    conf_kit_file(sub, "x.yaml", "data: {dir: d}\n");
     path = conf_kit_file(dir, "f.yaml",
                          "server:\n  host: h\n  port: 1\nlog: {level: warn}\n");
     for (size_t nth = 1; !is_done; nth++) {

@@ -31,7 +31,7 @@ MF_TEST(conf_yaml, nested_sections_make_the_name_of_a_key)
                               "  hybrid_buffer: {max_size: 8}\n"
                               "  max_bytes: 64MiB\n"
                               "log.level: debug\n"
-                              "embed: {model: '/srv/my model'}\n"));
+                              "data: {dir: '/srv/my data'}\n"));
     MF_CHECK_INT(k.c.server_port, 9000);
     MF_CHECK_STR(k.c.server_host, "::1");
     MF_CHECK_INT(k.c.buffer_round_max_size, 7);
@@ -39,7 +39,7 @@ MF_TEST(conf_yaml, nested_sections_make_the_name_of_a_key)
     MF_CHECK_INT(k.c.buffer_hybrid_max_size, 8);
     MF_CHECK_INT(k.c.buffer_max_bytes, 64 << 20);
     MF_CHECK_STR(k.c.log_level, "debug");
-    MF_CHECK_STR(k.c.embed_model, "/srv/my model");
+    MF_CHECK_STR(k.c.data_dir, "/srv/my data");
     MF_CHECK_INT(k.c.server_backlog, 1024);
     conf_kit_close(&k);
 }
