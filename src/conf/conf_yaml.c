@@ -189,10 +189,6 @@ static void run(struct reader *rd, yaml_parser_t *parser, struct mf_slice yaml)
             return;
         }
         take_event(rd, &ev);
-        /* The name of what we left is no part of what follows. */
-        if (rd->wants_key) {
-            rd->name[rd->name_n[rd->depth]] = '\0';
-        }
         yaml_event_delete(&ev);
     }
 }

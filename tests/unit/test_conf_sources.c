@@ -184,8 +184,9 @@ MF_TEST(conf_check, only_loopback_is_served_without_keys)
     static const char *const local[] = {"127.0.0.1", "127.9.9.9", "::1", "localhost",
                                         "unix:/run/m"};
     static const char *const open[] = {
-        "0.0.0.0", "::", "192.168.1.2", "127.evil.example", "localhost.example",
-        "memfuse", "*",  "fe80::1",     "128.0.0.1",        "27.0.0.1"};
+        "0.0.0.0",           "::",        "192.168.1.2", "127.evil.example",
+        "localhost.example", "memfuse",   "*",           "fe80::1",
+        "128.0.0.1",         "126.0.0.1", "27.0.0.1"};
     char host[64], want[256];
 
     for (size_t i = 0; i < mf_countof(local); i++) {
