@@ -5,4 +5,5 @@ target_link_libraries(mf_querykit PUBLIC mf_query mf_testlib)
 
 mf_test(library SOURCES unit/test_library.c DEPENDS query querykit)
 mf_test(library_far SOURCES unit/test_library_far.c DEPENDS query querykit)
+mf_test(library_sim SOURCES unit/test_library_sim.c DEPENDS query querykit)
 mf_test(query SOURCES unit/test_query.c DEPENDS query querykit fakemodel)

@@ -126,10 +126,15 @@ void kit_gate(struct kit *k, enum kit_gate how)
     }
 }
 
+/* One turn that never sleeps, then a moment for the workers. */
+MF_LOOP static void turn(struct kit *k)
+{
+    (void)uv_run(mf_loop_uv(k->loop), UV_RUN_NOWAIT);
+    uv_sleep(1);
+}
+
 void kit_wait_gated(struct kit *k, size_t n)
 {
-    static const bool never = false;
-
     for (unsigned i = 0; i < KIT_PATIENCE; i++) {
         size_t n_there = 0;
 
@@ -139,17 +144,15 @@ void kit_wait_gated(struct kit *k, size_t n)
         if (n_there >= n) {
             return;
         }
-        (void)mf_loop_run_until(k->loop, &never, 1);
+        turn(k);
     }
     fail_msg("nobody came to the gate");
 }
 
 void kit_turns(struct kit *k, unsigned n)
 {
-    static const bool never = false;
-
     for (unsigned i = 0; i < n; i++) {
-        (void)mf_loop_run_until(k->loop, &never, 1);
+        turn(k);
     }
 }
 

@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-#define KIT_HITS     64
+#define KIT_HITS     512
 #define KIT_PATIENCE 20000 /* ms before a case that hangs fails */
 
 enum kit_gate { KIT_OPEN, KIT_HOLD_BEFORE, KIT_HOLD_AFTER };
