@@ -70,6 +70,27 @@ MF_LOOP static void take_added(struct mf_api_req *r, const struct mf_json_at *at
     r->u.add.n_msgs = (uint32_t)n;
 }
 
+MF_LOOP static void format_none_added(struct mf_api_req *r)
+{
+    struct mf_buf *out = &r->api->out;
+
+    mf_buf_reset(out);
+    put_added(out, NULL, 0);
+    put_buffered(out, false, 0);
+    end_added(out);
+    mf_api_send_out(r, 201, NULL);
+}
+
+/* No messages: but is there such a session at all? */
+MF_LOOP static int ask_session(struct mf_api_req *r)
+{
+    memset(&r->u, 0, sizeof(r->u));
+    mf_api_call(r, format_none_added);
+    r->u.entity.kind = MF_ENTITY_SESSION;
+    r->u.entity.in.id = r->ids[0];
+    return mf_engine_entity_get(r->api->engine, &r->u.entity);
+}
+
 int mf_handle_messages_add(struct mf_api_req *r)
 {
     int rc;
@@ -78,6 +99,9 @@ int mf_handle_messages_add(struct mf_api_req *r)
     rc = mf_api_body(r, take_added);
     if (rc < 0) {
         return rc;
+    }
+    if (r->u.add.n_msgs == 0) {
+        return ask_session(r);
     }
     r->u.add.session_id = r->ids[0];
     mf_api_idem_fill(r, &r->u.add.idem_key, r->u.add.idem_hash);

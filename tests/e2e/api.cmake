@@ -1,0 +1,5 @@
+mf_pytest(api_entities e2e/test_api_entities.py)
+mf_pytest(api_messages e2e/test_api_messages.py)
+mf_pytest(api_bodies e2e/test_api_bodies.py)
+mf_pytest(api_idempotency e2e/test_api_idempotency.py)
+mf_pytest(api_auth e2e/test_api_auth.py)
