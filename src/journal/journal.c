@@ -304,7 +304,7 @@ void mf_journal_park(struct mf_journal *j, struct mf_journal_park *p)
 static int check_config(const struct mf_journal_config *cfg, struct mf_err *err)
 {
     if (cfg->dir == NULL || cfg->dir[0] == '\0') {
-        return mf_err_set(err, MF_EINVAL, "journal.dir is empty: name a folder");
+        return mf_err_set(err, MF_EINVAL, "data.dir is empty: name a folder");
     }
     if (cfg->max_bytes == 0) {
         return mf_err_set(err, MF_EINVAL, "journal.max_bytes is 0: give at least 1");

@@ -38,7 +38,8 @@ struct mf_journal_config {
     unsigned max_commit_rounds; /* journal.max_commit_rounds */
     size_t max_commit_bytes;
     unsigned checkpoint_pages; /* PASSIVE/RESTART in steps, on the worker */
-    bool accept_loss; /* --accept-loss: go on without records that are damaged */
+    bool accept_loss; /* --set journal.accept_loss=true: go on without records that are
+                         damaged */
 };
 
 typedef void (*mf_journal_fatal_fn)(const struct mf_err *err, void *arg); /* loop */

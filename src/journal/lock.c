@@ -90,7 +90,7 @@ int mf_jlock_take(struct mf_jlock *lock, const char *dir, bool *was_closed,
     int rc;
 
     if (snprintf(path, sizeof(path), "%s/journal.lock", dir) >= (int)sizeof(path)) {
-        return mf_err_set(err, MF_EINVAL, "journal.dir is longer than %d bytes",
+        return mf_err_set(err, MF_EINVAL, "data.dir is longer than %d bytes",
                           PATH_MAX - 64);
     }
     lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

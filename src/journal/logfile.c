@@ -47,7 +47,7 @@ int mf_logfile_path(struct mf_path *path, const char *dir, const char *name,
 
     /* SQLite adds "-journal". */
     if (n < 0 || (size_t)n > sizeof(path->s) - 16) {
-        return mf_err_set(err, MF_EINVAL, "journal.dir is longer than %zu bytes",
+        return mf_err_set(err, MF_EINVAL, "data.dir is longer than %zu bytes",
                           sizeof(path->s) - 64);
     }
     return 0;

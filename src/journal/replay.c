@@ -92,7 +92,7 @@ static int save_damaged(struct replay *r, bool accept_loss)
     }
     return mf_err_set(r->err, MF_ECORRUPT,
                       "%zu damaged records, the first is %llu, were saved in %s; start "
-                      "with --accept-loss to go on without them",
+                      "with --set journal.accept_loss=true to go on without them",
                       r->damaged.n, (unsigned long long)r->damaged.seqs[0], name);
 }
 

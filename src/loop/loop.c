@@ -44,6 +44,7 @@ static void on_timeout(uv_timer_t *handle)
 
     mf_loop_assert(l);
     l->has_timed_out = true;
+    uv_stop(&l->uv); /* else the poll of this turn sleeps until some other timer */
 }
 
 /* The mark is put behind the hooks of this turn. Only one list exists at any time, so a

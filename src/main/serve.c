@@ -112,12 +112,12 @@ MF_LOOP static int watch_signal(struct server *s, uv_signal_t *h, int signum)
     return rc == 0 ? 0 : mf_code_from_errno(-rc);
 }
 
-/* Lanes of journal, store, late records and scans, the embedding jobs, and two threads
- * for name look-ups and files. */
+/* One for every permit (journal, writer and readers of the store, late records, scans,
+ * embedding jobs and their end), and two that are never promised to a lane. */
 static unsigned pool_threads(const struct mf_conf *c)
 {
     return (unsigned)(1 + 1 + c->store_sqlite_readers + 1 + c->recall_scan_permits +
-                      c->embed_max_concurrent + 2);
+                      c->embed_max_concurrent + 1 + 2);
 }
 
 static int open_loop(struct server *s, struct mf_err *err)
