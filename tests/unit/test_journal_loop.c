@@ -394,7 +394,7 @@ MF_TEST(journal, refuses_a_configuration_that_cannot_work)
     kit_config(&good, mf_test_tmpdir());
     cfg = good;
     cfg.dir = "";
-    check_refused(&cfg, "journal.dir");
+    check_refused(&cfg, "data.dir");
     cfg = good;
     cfg.max_bytes = 0;
     check_refused(&cfg, "journal.max_bytes");
