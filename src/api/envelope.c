@@ -61,22 +61,29 @@ void mf_envelope_detail(struct mf_buf *b, int status, const char *detail)
     MF_JSON_PUT(b, "]}");
 }
 
+/* Digits of "[12]"; 0 for what only looks so: fields may hold keys of clients. */
+static size_t index_at(const char *at)
+{
+    size_t n = at[0] == '[' ? strspn(at + 1, "0123456789") : 0;
+
+    return n > 9 || (n > 1 && at[1] == '0') || (n > 0 && at[n + 1] != ']') ? 0 : n;
+}
+
 /* "messages[3].content" as ["body","messages",3,"content"]. */
 static void put_loc(struct mf_buf *b, const char *field)
 {
     MF_JSON_PUT(b, "[\"body\"");
     for (const char *at = field; *at != '\0' && strcmp(field, "body") != 0;) {
-        bool is_index = at[0] == '[' && at[1] >= '0' && at[1] <= '9';
-        size_t n = is_index ? strcspn(at, "]") : strcspn(at + 1, ".[") + 1;
+        size_t digits = index_at(at);
+        size_t n = digits > 0 ? digits + 2 : strcspn(at + 1, ".[") + 1;
 
         mf_buf_add_char(b, ',');
-        if (is_index) {
-            mf_buf_add(b, at + 1, strspn(at + 1, "0123456789"));
+        if (digits > 0) {
+            mf_buf_add(b, at + 1, digits);
         } else {
             mf_json_put_text(b, mf_slice_of(at, n));
         }
         at += n;
-        at += is_index && *at == ']';
         at += *at == '.';
     }
     mf_buf_add_char(b, ']');

@@ -78,7 +78,7 @@ MF_ANY void mf_json_close(struct mf_json *j);
 /* A value as compact JSON text in the arena. */
 MF_MUST MF_ANY int mf_json_compact(yyjson_val *v, struct mf_arena *a,
                                    struct mf_slice *out);
-/* Whether compact JSON text of an object has this key at its top. */
+/* Whether compact JSON text of an object has this key (a plain word) at its top. */
 MF_ANY bool mf_json_has_key(struct mf_slice object, const char *key);
 
 /* ---- typed fields ---- */

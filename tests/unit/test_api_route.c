@@ -195,8 +195,9 @@ MF_TEST(api_envelope, tells_faults_in_both_shapes)
 MF_TEST(api_envelope, makes_a_loc_of_any_field)
 {
     static const char *const fields[] = {
-        "",    ".",   "..",   "[",     "]",   "[]",      "a[",   "a[1",  "a[1].",
-        "a]b", "[x]", "a..b", "a[1][", "[12", "a[1]b[c", "\xFF", "a[1]]"};
+        "",        ".",     "..",    "[",     "]",    "[]",    "a[",
+        "a[1",     "a[1].", "a]b",   "[x]",   "a..b", "a[1][", "[12",
+        "a[1]b[c", "\xFF",  "a[1]]", "a[00]", "[01]", "[0",    "[9999999999]"};
 
     for (size_t i = 0; i < mf_countof(fields); i++) {
         struct mf_arena a;
