@@ -131,7 +131,9 @@ void mf_api_close(struct mf_api *a, mf_api_closed_fn closed, void *arg)
     MF_ASSERT(a->engine == NULL && a->closed == NULL);
     a->closed = closed;
     a->closed_arg = arg;
-    a->close_by_ms = mf_loop_now_ms(a->loop) + a->conf->server_write_timeout_ms;
+    /* A request that is only half here must not keep us from stopping. */
+    a->close_by_ms = mf_loop_now_ms(a->loop) + mf_min(a->conf->server_write_timeout_ms,
+                                                      a->conf->drain_timeout_ms);
     mf_api_drain(a);
     MF_ASSERT(uv_timer_init(mf_loop_uv(a->loop), &a->closing) == 0);
     a->closing.data = a;

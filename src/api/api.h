@@ -31,8 +31,9 @@ MF_LOOP void mf_api_drain(struct mf_api *a);
 MF_LOOP void mf_api_engine_gone(struct mf_api *a);
 
 typedef void (*mf_api_closed_fn)(void *arg);
-/* After mf_api_engine_gone: once every request has its answer on the wire (or
- * server.write_timeout passed), closes all connections; then `closed`. */
+/* After mf_api_engine_gone: once every request has its answer on the wire (or the
+ * lesser of server.write_timeout and drain.timeout passed), closes all connections;
+ * then `closed`. */
 MF_LOOP void mf_api_close(struct mf_api *a, mf_api_closed_fn closed, void *arg);
 
 /* The answer of an add, for mf_engine_events.format_add. */

@@ -61,9 +61,9 @@ MF_LOOP static int take_filter(struct mf_api_req *r, const char *name,
         *out = mf_slice_of(NULL, 0);
         return 0;
     }
-    if (rc == MF_EINVAL) {
+    if (rc == MF_EINVAL || (rc == 0 && !mf_json_is_utf8(*out))) {
         return mf_fault_add(&r->faults, MF_EINVAL, "value_error", name,
-                            "the query is not percent-encoded as it should be");
+                            "the query must be percent-encoded UTF-8");
     }
     return rc;
 }

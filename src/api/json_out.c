@@ -41,6 +41,19 @@ static size_t sequence_at(struct mf_slice s, size_t at)
                                                                                  : n;
 }
 
+bool mf_json_is_utf8(struct mf_slice s)
+{
+    for (size_t at = 0; at < s.n;) {
+        size_t n = (unsigned char)s.p[at] < 0x80 ? 1 : sequence_at(s, at);
+
+        if (n == 0) {
+            return false;
+        }
+        at += n;
+    }
+    return true;
+}
+
 void mf_json_put_text(struct mf_buf *b, struct mf_slice s)
 {
     size_t from = 0, at = 0;

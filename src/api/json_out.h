@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/str.h"
 
+MF_ANY bool mf_json_is_utf8(struct mf_slice s);
 MF_ANY void mf_json_put_text(struct mf_buf *b, struct mf_slice s); /* with quotes */
 MF_ANY void mf_json_put_str(struct mf_buf *b, const char *s);
 /* null instead of an empty one */

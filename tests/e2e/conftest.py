@@ -17,7 +17,7 @@ import pytest
 import requests
 
 START_S = 30
-STOP_S = 30
+STOP_S = 45
 
 
 class Server:

@@ -248,6 +248,26 @@ def test_answers_are_not_to_be_cached_or_sniffed(server):
     assert "Server" not in headers
 
 
+@pytest.mark.parametrize("query", ["name=%FF", "name=%C0%AF", "name=%zz", "name=%0", "name=%00"])
+def test_queries_that_are_no_text_are_400(server, query):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:
+        s.sendall(f"GET {API}/users?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        raw = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+    assert raw.startswith("HTTP/1.1 400 ") and '"field":"name"' in raw
+
+
+@pytest.mark.parametrize("half", [b"GET /api/v1/he", b"POST /api/v1/users HTTP/1.1\r\nHost: x\r\n"
+                                  b"Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"])
+def test_half_a_request_does_not_keep_it_from_stopping(start_server, half):
+    server = start_server("drain.timeout=300ms", "server.header_timeout=1h", "server.body_timeout=1h",
+                          "server.write_timeout=1h")
+    ok(server.request("GET", f"{API}/health"))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:
+        s.sendall(half)
+        ok(server.request("GET", f"{API}/health"))
+        assert server.stop() == 0
+
+
 def test_pipelined_requests_are_answered_in_order(server):
     u = user(server)
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:

@@ -49,6 +49,16 @@ MF_TEST(api_json_out, puts_the_replacement_sign_for_bytes_that_are_no_utf8)
     check_text(MF_SLICE("\xF0\x80\x80\xAF"), "\"" FFFD FFFD FFFD FFFD "\"");
 }
 
+MF_TEST(api_json_out, knows_utf8)
+{
+    MF_CHECK(mf_json_is_utf8(mf_slice_of(NULL, 0)));
+    MF_CHECK(mf_json_is_utf8(MF_SLICE("a\xC3\xA9\xF4\x8F\xBF\xBF\x01")));
+    MF_CHECK(!mf_json_is_utf8(MF_SLICE("a\xFF")));
+    MF_CHECK(!mf_json_is_utf8(MF_SLICE("\xC0\xAF")));
+    MF_CHECK(!mf_json_is_utf8(MF_SLICE("a\xE4\xBD")));
+    MF_CHECK(!mf_json_is_utf8(MF_SLICE("\xED\xA0\x80")));
+}
+
 MF_TEST(api_json_out, writes_what_a_strict_reader_takes_whatever_the_bytes)
 {
     unsigned seed = 7;
