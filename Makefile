@@ -22,7 +22,7 @@ run: build ## build and serve from an embedded store in ./data
 test:     ## everything that CI checks
 	@tools/test.sh
 
-bench: build-deps ## all benchmarks, from the release build
+bench: deps ## all benchmarks, from the release build
 	@cmake --preset release -DMF_BENCH=ON >/dev/null
 	@cmake --build build/release
 	@bench/run.sh build/release

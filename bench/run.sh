@@ -1,6 +1,7 @@
 #!/bin/bash
-# Runs every benchmark program of a build: bench/run.sh BUILD_DIR. First prints what the
-# figures must be read with: processor, load and the price of one fsync.
+# Runs every benchmark of a build: bench/run.sh BUILD_DIR: its programs bench_*, then the
+# scripts that run the whole of it. First prints what the figures must be read with:
+# processor, load and the price of one fsync.
 set -euo pipefail
 build=$(realpath "${1:?usage: bench/run.sh BUILD_DIR}")
 cd "$(dirname "$0")/.."
@@ -21,3 +22,16 @@ for program in "$build"/bench/bench_*; do
   n=$((n + 1))
 done
 [ "$n" -gt 0 ] || { echo "bench/run.sh: no benchmark built in $build/bench" >&2; exit 1; }
+
+venv=build/venv-bench
+if ! cmp -s bench/requirements.txt "$venv/installed.txt"; then
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check --no-input -r bench/requirements.txt
+  cp bench/requirements.txt "$venv/installed.txt"
+fi
+for script in start query ingest sustained; do
+  echo
+  echo "==== $script"
+  "$venv/bin/python" "bench/$script.py" "$build"
+done
