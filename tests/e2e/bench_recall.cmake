@@ -1,0 +1,1 @@
+mf_pytest(bench_recall e2e/test_bench_recall.py)
