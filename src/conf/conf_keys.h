@@ -100,7 +100,7 @@
   X(UINT, embed_max_attempts, "embed.max_attempts", 3, 1, 100, "tries before a text is stored without a vector")   \
   X(TIME, embed_retry_first_ms, "embed.retry_first", 500, 1, 600000, "first pause after a failure")                \
   X(TIME, embed_retry_max_ms, "embed.retry_max", 30000, 1, 3600000, "longest pause")                               \
-  X(UINT, embed_max_backlog, "embed.max_backlog", 8192, 1, 10000000,                                               \
+  X(UINT, embed_max_backlog, "embed.max_backlog", 65536, 1, 10000000,                                               \
     "texts waiting for a vector; beyond it messages are stored without and embedded later")                        \
   X(TIME, embed_backfill_ms, "embed.backfill_interval", 5000, 10, 3600000,                                         \
     "how often stored messages without a vector are looked for")                                                   \

@@ -39,14 +39,16 @@ struct mf_embed_task;
  * NULL meanwhile): build what is built from it. Sees the task and nothing else. Not
  * called for a task that is canceled. May be NULL. */
 typedef void (*mf_embed_after_fn)(struct mf_embed_task *t, int rc);
-/* Loop; exactly once, never before submit returned. rc 0: t->vector holds the vector.
+/* Loop; exactly once, never before submit returned. rc 0: t->vector holds the
+ * vector, when the caller brought a place for it.
  */
 typedef void (*mf_embed_done_fn)(struct mf_embed_task *t, int rc);
 
 struct mf_embed_task {    /* embedded in the caller's struct */
     struct mf_slice text; /* must stay until done */
-    float *vector;        /* dim floats of the caller's, must stay until done */
-    bool wants_passages;  /* texts longer than the window get passages too */
+    float *vector;       /* dim floats of the caller's, must stay until done; NULL: only
+                            `after` sees the vector, in the job's own memory */
+    bool wants_passages; /* texts longer than the window get passages too */
     mf_embed_after_fn after;
     mf_embed_done_fn done;
     /* results */

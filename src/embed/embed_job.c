@@ -204,6 +204,8 @@ MF_WORKER static void settle(struct mf_embed_job *job, size_t i)
 {
     struct mf_embed_slot *s = &job->slots[i];
     struct passages p = {NULL, NULL, 0};
+    float *vector = job->vectors + i * job->model->info.dim;
+    bool is_lent;
 
     if (s->rc == 0 && s->wants_passages) {
         s->rc = make_passages(job->model, job->texts[i], &p);
@@ -218,13 +220,20 @@ MF_WORKER static void settle(struct mf_embed_job *job, size_t i)
         mf_embed_after_failure(s->task, s->rc);
         return;
     }
-    memcpy(s->task->vector, job->vectors + i * job->model->info.dim,
-           job->model->info.dim * sizeof(float));
+    is_lent = s->task->vector == NULL;
+    if (is_lent) {
+        s->task->vector = vector;
+    } else {
+        memcpy(s->task->vector, vector, job->model->info.dim * sizeof(float));
+    }
     s->task->passage_vectors = p.vectors;
     s->task->passage_spans = p.spans;
     s->task->n_passages = p.n;
     if (s->task->after != NULL) {
         s->task->after(s->task, 0);
+    }
+    if (is_lent) {
+        s->task->vector = NULL;
     }
 }
 

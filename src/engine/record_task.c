@@ -17,13 +17,11 @@ int mf_record_task_init(struct mf_record_task *rt, const struct mf_record_maker 
     rt->dim = mf_embed_info(maker->embed)->dim;
     mf_buf_init(&rt->search);
     mf_buf_init(&rt->passages);
-    rt->task.vector = mf_array(rt->dim, sizeof(float));
-    return rt->task.vector == NULL ? MF_ENOMEM : 0;
+    return 0; /* the vector is only seen on the worker: it needs no place of ours */
 }
 
 void mf_record_task_fini(struct mf_record_task *rt)
 {
-    mf_free(rt->task.vector);
     mf_buf_fini(&rt->search);
     mf_buf_fini(&rt->passages);
 }

@@ -3,7 +3,7 @@
  * record_task: one text through the embedding lane to a search record and its passages,
  * all built on the worker that made the vector.
  *
- * Owns:    the vector, and the records until the caller takes them (swaps in an empty
+ * Owns:    the records until the caller takes them (swaps in an empty
  *          buffer)
  * Thread:  loop, but for the building
  * Limits:  none

@@ -54,6 +54,22 @@ MF_TEST(embed, works_without_after_and_with_an_empty_text)
     fix_close(&f);
 }
 
+MF_TEST(embed, shows_the_vector_to_after_alone_when_it_has_no_place)
+{
+    struct fix f;
+    struct task k;
+
+    fix_open(&f, &(struct mf_fake_config){0}, &plain_config);
+    MF_CHECK_OK(submit(&f, &k, "Where is the bicycle?", MF_ORDINARY));
+    k.t.vector = NULL;
+    run_until_done(&f, &k);
+    MF_CHECK_INT(k.rc, 0);
+    MF_CHECK_INT(k.after_rc, 0);
+    MF_CHECK(k.after_had_vector);
+    MF_CHECK_PTR(k.t.vector, NULL);
+    fix_close(&f);
+}
+
 MF_TEST(embed, works_with_the_built_in_model)
 {
     struct fix f;
