@@ -40,13 +40,13 @@ static void take_similarity(const struct mf_json_at *at, struct mf_ask_call *c)
 MF_LOOP static void take_question(struct mf_api_req *r, const struct mf_json_at *at)
 {
     struct mf_ask_call *c = &r->u.ask;
-    uint64_t max = r->api->conf->limits_text_bytes;
+    uint64_t max = r->api->conf->limits_query_bytes;
     bool is_wanted = true;
     yyjson_val *hints;
 
     if (mf_json_text(at, "query", MF_JSON_REQUIRED, &c->text) && c->text.n > max) {
         (void)mf_json_fault(at, "query", MF_EUNPROCESSABLE, "string_too_long",
-                            "%zu bytes; a query has at most %llu (limits.text_bytes)",
+                            "%zu bytes; a query has at most %llu (limits.query_bytes)",
                             c->text.n, (unsigned long long)max);
     }
     (void)mf_json_text(at, "session_id", MF_JSON_OPTIONAL, &c->session_id);

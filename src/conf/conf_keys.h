@@ -130,7 +130,8 @@
   X(SIZE, limits_message_bytes, "limits.message_bytes", 1 * MF_MIB, 256, 256 * MF_MIB, "content of one message; 413") \
   X(SIZE, limits_metadata_bytes, "limits.metadata_bytes", 16 * MF_KIB, 0, 16 * MF_MIB, "metadata of one message; 422") \
   X(UINT, limits_name_bytes, "limits.name_bytes", 1024, 16, 65536, "a name of a user, agent or session; 422")      \
-  X(SIZE, limits_text_bytes, "limits.text_bytes", 64 * MF_KIB, 16, 16 * MF_MIB, "a description, a knowledge item, a query; 422") \
+  X(SIZE, limits_text_bytes, "limits.text_bytes", 64 * MF_KIB, 16, 16 * MF_MIB, "a description, a knowledge item; 422") \
+  X(SIZE, limits_query_bytes, "limits.query_bytes", 1 * MF_MIB, 16, 16 * MF_MIB, "a query: the SDK sends the last messages whole; 422") \
   X(UINT, limits_ids_per_request, "limits.ids_per_request", 1000, 1, 100000, "ids of one read, update or delete; 422") \
   X(UINT, limits_json_depth, "limits.json_depth", 32, 4, 1000, "nesting of a JSON body; 400")                      \
   X(TIME, idempotency_ttl_ms, "idempotency.ttl", 86400000, 1000, 2592000000ull, "how long an answer is kept for its Idempotency-Key") \

@@ -8,7 +8,7 @@ from api_kit import API, error, listed, messages_path, name, ok, say, session, u
 
 JSON = {"Content-Type": "application/json"}
 LIMITS = {"limits.messages_per_add": 8, "limits.message_bytes": 300, "limits.metadata_bytes": 40,
-          "limits.name_bytes": 16, "limits.text_bytes": 50, "limits.ids_per_request": 4, "limits.json_depth": 6}
+          "limits.name_bytes": 16, "limits.text_bytes": 50, "limits.query_bytes": 60, "limits.ids_per_request": 4, "limits.json_depth": 6}
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +173,14 @@ def test_text_bytes(small):
     u = user(small)
     at_limit(50, lambda n: "x" * n, lambda t: small.request("PUT", f"{API}/users/{u['id']}", json={"description": t}),
              422, "description")
-    at_limit(50, lambda n: "x" * n, lambda t: small.request("POST", f"{API}/users/{u['id']}/query", json={"query": t}),
-             422, "query")
     at_limit(50, lambda n: "x" * n,
              lambda t: small.request("POST", f"{API}/users/{u['id']}/knowledge", json={"knowledge": [t]}), 422, "knowledge[0]")
+
+
+def test_query_bytes(small):
+    u = user(small)
+    at_limit(60, lambda n: "x" * n, lambda t: small.request("POST", f"{API}/users/{u['id']}/query", json={"query": t}),
+             422, "query")
 
 
 def test_ids_per_request(small):
