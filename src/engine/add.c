@@ -18,9 +18,13 @@ MF_LOOP static void finish(struct mf_add_work *w, int rc)
         mf_buffers_unreserve(e->buffers, w->reserved);
     }
     if (rc < 0 && it != NULL) {
-        mf_settle_gone(e, it);
+        mf_settle_gone(e, it, false);
     }
-    mf_call_finish(&w->c->call, rc);
+    if (w->in_verb) { /* nothing may be done before the verb returned */
+        mf_call_finish_later(&w->c->call, rc);
+    } else {
+        mf_call_finish(&w->c->call, rc); /* `w` is gone with the call's arena */
+    }
     mf_item_unref(it);
 }
 
@@ -35,35 +39,31 @@ static size_t count_written(const struct mf_userbuf *u)
 }
 
 /* Committed but not shown: without memory for the entry the client is told to try
- * again, and the round must not come back at a restart. */
-struct undo {
-    struct mf_journal_erase er;
-    uint64_t seq;
-};
-
+ * again, once the round cannot come back at a restart any more. */
 static void on_undone(struct mf_journal_erase *er, int rc)
 {
-    struct undo *u = mf_container_of(er, struct undo, er);
+    struct mf_add_work *w = mf_container_of(er, struct mf_add_work, undo);
 
+    mf_loop_assert(w->e->loop);
     if (rc < 0) {
         mf_log_error("journal_erase_failed", "code=%s rounds=1", mf_code_name(rc));
     }
-    mf_free(u);
+    finish(w, w->undo_rc);
 }
 
-MF_LOOP static void take_back(struct mf_engine *e, uint64_t seq)
+MF_LOOP static void take_back(struct mf_add_work *w, int rc)
 {
-    struct undo *u = mf_calloc(1, sizeof(*u));
+    struct mf_engine *e = w->e;
 
-    if (u == NULL) {
-        mf_log_error("journal_erase_failed", "code=ENOMEM rounds=1");
+    if (e->state == MF_ENGINE_CLOSING) {
+        finish(w, rc);
         return;
     }
-    u->seq = seq;
-    u->er.seqs = &u->seq;
-    u->er.n = 1;
-    u->er.done = on_undone;
-    mf_journal_erase(e->journal, &u->er);
+    w->undo_rc = rc;
+    w->undo_seq = w->item->seq;
+    w->undo =
+        (struct mf_journal_erase){.seqs = &w->undo_seq, .n = 1, .done = on_undone};
+    mf_journal_erase(e->journal, &w->undo);
 }
 
 /* In the buffers, and so listed, read and found: before the answer goes out. */
@@ -76,7 +76,6 @@ MF_LOOP static int show(struct mf_add_work *w)
                             mf_loop_now_ms(e->loop), &out);
 
     if (rc < 0) {
-        take_back(e, w->item->seq);
         return rc;
     }
     w->reserved = 0; /* the buffers count it from here */
@@ -88,8 +87,10 @@ MF_LOOP static int show(struct mf_add_work *w)
     w->c->transfer_triggered = out.transferred;
     w->c->is_bypass = !e->conf->buffer_enabled;
     w->c->total_messages = count_written(out.entry->owner);
-    mf_index_entry(e->index, out.entry);
-    mf_engine_consider(e, out.entry->owner);
+    if (e->state != MF_ENGINE_CLOSING) { /* else it waits in the journal */
+        mf_index_entry(e->index, out.entry);
+        mf_engine_consider(e, out.entry->owner);
+    }
     return 0;
 }
 
@@ -103,7 +104,16 @@ static void on_committed(struct mf_journal_append *a, int rc)
                           "the disk of data.dir is full: free some space; nothing of "
                           "this request was stored");
     }
-    finish(w, rc < 0 ? rc : show(w));
+    if (rc < 0) {
+        finish(w, rc);
+        return;
+    }
+    rc = show(w);
+    if (rc < 0) {
+        take_back(w, rc);
+    } else {
+        finish(w, 0);
+    }
 }
 
 MF_LOOP static int admit(struct mf_add_work *w, const struct mf_item *it)
@@ -210,6 +220,13 @@ MF_LOOP static int journal_round(struct mf_add_work *w)
     return 0;
 }
 
+MF_LOOP static int no_session(struct mf_add_work *w)
+{
+    return mf_call_fail(&w->c->call, MF_ENOTFOUND, "session_id",
+                        "Session with ID '%.*s' not found", (int)w->c->session_id.n,
+                        w->c->session_id.p);
+}
+
 /* All ids of the answer: the client's own, or new ones. */
 static int make_ids(struct mf_add_work *w)
 {
@@ -242,13 +259,23 @@ static int make_ids(struct mf_add_work *w)
 /* Ends the work (through finish) unless the round is on its way. */
 MF_LOOP static void go_on(struct mf_add_work *w)
 {
+    struct mf_engine *e = w->e;
     int rc;
 
+    w->is_checked = true;
     if (all_known(w)) {
         finish(w, 0);
         return;
     }
-    rc = journal_round(w);
+    /* The store was asked meanwhile: is the session there still? */
+    if (mf_directory_find(e->directory, MF_ENTITY_SESSION, w->c->session_id) == NULL) {
+        rc = mf_directory_load(e->directory, MF_ENTITY_SESSION, w->c->session_id,
+                               &w->wait);
+    } else if (mf_settle_is_closing(e, w->user_id, w->c->session_id, w->agent_id)) {
+        rc = no_session(w);
+    } else {
+        rc = journal_round(w);
+    }
     if (rc < 0) {
         finish(w, rc);
     }
@@ -281,23 +308,13 @@ MF_LOOP static int compare_known(struct mf_add_work *w, uint32_t i,
     return 0;
 }
 
-static bool brings_id(const struct mf_add_call *c, struct mf_slice id)
-{
-    for (uint32_t i = 0; i < c->n_msgs; i++) {
-        if (mf_slice_eq(c->msgs[i].id, id)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_being_added(const struct mf_add_work *w, struct mf_slice id)
 {
     mf_list_each (&w->e->adding, k) {
         const struct mf_add_work *o = mf_container_of(k, struct mf_add_work, link);
 
         if (o != w && o->is_known != NULL && mf_slice_eq(o->user_id, w->user_id) &&
-            brings_id(o->c, id)) {
+            mf_idset_find(&o->set, id) != MF_IDSET_NONE) {
             return true;
         }
     }
@@ -339,12 +356,11 @@ MF_LOOP static int check_buffers(struct mf_add_work *w, struct mf_slice *rest,
 
 MF_LOOP static int compare_row(struct mf_add_work *w, const struct mf_store_row *row)
 {
-    for (uint32_t i = 0; i < w->c->n_msgs; i++) {
-        if (mf_slice_eq(w->c->msgs[i].id, row->msg.id)) {
-            return compare_known(w, i, row->session_id, &row->msg);
-        }
-    }
-    return 0;
+    size_t i = mf_idset_find(&w->set, row->msg.id);
+
+    return i == MF_IDSET_NONE
+               ? 0
+               : compare_known(w, (uint32_t)i, row->session_id, &row->msg);
 }
 
 static void on_known(struct mf_store_req *req, int rc)
@@ -368,16 +384,30 @@ static void on_known(struct mf_store_req *req, int rc)
     go_on(w);
 }
 
+MF_LOOP static int twice(struct mf_add_work *w)
+{
+    struct mf_slice id = w->ids[w->set.twice];
+
+    return mf_call_fail(&w->c->call, MF_EUNPROCESSABLE, "messages.id",
+                        "message ID '%.*s' stands twice in this request", (int)id.n,
+                        id.p);
+}
+
 /* 0: done later by on_known or go_on. */
 MF_LOOP static int check_ids(struct mf_add_work *w)
 {
     struct mf_arena *a = w->c->call.arena;
     struct mf_slice *rest = mf_arena_alloc(a, w->c->n_msgs * sizeof(*rest));
     size_t n_rest = 0;
-    int rc;
+    int rc = mf_idset_build(&w->set, a, w->ids, w->c->n_msgs);
 
-    w->is_known = mf_arena_alloc(a, w->c->n_msgs * sizeof(*w->is_known));
-    if (rest == NULL || w->is_known == NULL) {
+    if (rc == 0 && w->set.twice != MF_IDSET_NONE) {
+        return twice(w);
+    }
+    w->is_known = rc < 0 || rest == NULL
+                      ? NULL
+                      : mf_arena_alloc(a, w->c->n_msgs * sizeof(*w->is_known));
+    if (w->is_known == NULL) {
         return MF_ENOMEM;
     }
     memset(w->is_known, 0, w->c->n_msgs * sizeof(*w->is_known));
@@ -419,30 +449,26 @@ static int copy_owner(struct mf_add_work *w, const struct mf_known *k)
     return 0;
 }
 
-MF_LOOP static int no_session(struct mf_add_work *w)
-{
-    return mf_call_fail(&w->c->call, MF_ENOTFOUND, "session_id",
-                        "Session with ID '%.*s' not found", (int)w->c->session_id.n,
-                        w->c->session_id.p);
-}
-
 /* 0: on its way, ends in finish. Else nothing is under way. */
 MF_LOOP static int enter(struct mf_add_work *w, const struct mf_known *k)
 {
     int rc = copy_owner(w, k);
 
+    if (rc == 0 && w->e->state != MF_ENGINE_OPEN) {
+        return mf_call_fail(&w->c->call, MF_ECLOSED, NULL, "memfuse is shutting down");
+    }
     if (rc == 0 &&
         (!mf_scope_covers(w->c->call.scope, w->user_id) ||
          mf_settle_is_closing(w->e, w->user_id, w->c->session_id, w->agent_id))) {
         rc = no_session(w);
     }
-    if (rc == 0) {
+    if (rc == 0 && w->ids == NULL) {
         rc = make_ids(w);
     }
     if (rc < 0) {
         return rc;
     }
-    return has_client_ids(w->c) ? check_ids(w) : journal_round(w);
+    return has_client_ids(w->c) && !w->is_checked ? check_ids(w) : journal_round(w);
 }
 
 MF_LOOP static void on_session(struct mf_directory_wait *wait, int rc,
@@ -462,22 +488,15 @@ MF_LOOP static void on_session(struct mf_directory_wait *wait, int rc,
     }
 }
 
-/* Before the verb returned nothing may be done: refusals wait for the turn's end. */
-MF_LOOP static void finish_later(struct mf_add_work *w, int rc)
-{
-    mf_list_remove(&w->e->adding, &w->link);
-    mf_call_finish_later(&w->c->call, rc);
-}
-
 int mf_engine_add(struct mf_engine *e, struct mf_add_call *c)
 {
     const struct mf_known *k =
         mf_directory_find(e->directory, MF_ENTITY_SESSION, c->session_id);
     struct mf_add_work *w;
-    int rc;
+    int rc = mf_call_check(e, &c->call, true);
 
-    if (e->state != MF_ENGINE_OPEN) {
-        return mf_call_fail(&c->call, MF_ECLOSED, NULL, "memfuse is shutting down");
+    if (rc < 0) {
+        return rc;
     }
     w = mf_arena_alloc(c->call.arena, sizeof(*w));
     if (w == NULL) {
@@ -491,20 +510,22 @@ int mf_engine_add(struct mf_engine *e, struct mf_add_call *c)
     c->total_messages = 0;
     mf_call_begin(e, &c->call);
     mf_list_push_tail(&e->adding, &w->link);
+    w->in_verb = true;
+    w->wait.done = on_session;
     if (c->n_msgs == 0) {
-        finish_later(w, 0);
+        finish(w, 0);
         return 0;
     }
-    if (k != NULL && !has_client_ids(c)) {
+    if (k != NULL) {
         rc = enter(w, k);
     } else {
-        w->wait.done = on_session;
         rc =
             mf_directory_load(e->directory, MF_ENTITY_SESSION, c->session_id, &w->wait);
         rc = rc == MF_ENOTFOUND ? no_session(w) : rc;
     }
     if (rc < 0) {
-        finish_later(w, rc);
+        finish(w, rc);
     }
+    w->in_verb = false; /* the call is not done yet, so `w` is there */
     return 0;
 }

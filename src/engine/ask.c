@@ -13,6 +13,7 @@ struct ask {
     struct mf_query_req q;
     struct mf_store_entity sessions; /* those of the hits that are not remembered */
     bool has_sessions;
+    uint64_t n_forgotten; /* of the directory, when they were asked for */
     uint64_t began_ns;
     size_t i_session, i_agent; /* of resolve.got; 0: none */
 };
@@ -41,24 +42,51 @@ static int copy(struct mf_arena *a, struct mf_slice *out, struct mf_slice in)
     return p == NULL ? MF_ENOMEM : 0;
 }
 
+static const struct mf_entity *find_loaded(const struct ask *k, struct mf_slice id)
+{
+    for (size_t i = 0; i < k->sessions.n_rows; i++) {
+        if (mf_slice_eq(k->sessions.rows[i].id, id)) {
+            return &k->sessions.rows[i];
+        }
+    }
+    return NULL;
+}
+
+MF_LOOP static int name_session(struct ask *k, struct mf_found *f)
+{
+    struct mf_slice id = f->hit.row.session_id;
+    struct mf_arena *a = k->c->call.arena;
+    const struct mf_known *s =
+        mf_directory_find(k->e->directory, MF_ENTITY_SESSION, id);
+    const struct mf_entity *row = s != NULL ? NULL : find_loaded(k, id);
+    int rc = 0;
+
+    if (s != NULL) {
+        rc = copy(a, &f->session_name, s->name);
+        return rc < 0 ? rc : copy(a, &f->agent_id, mf_id_slice(&s->agent_id));
+    }
+    if (row != NULL) {
+        rc = copy(a, &f->session_name, row->name);
+        return rc < 0 ? rc : copy(a, &f->agent_id, row->agent_id);
+    }
+    return 0;
+}
+
 MF_LOOP static int name_sessions(struct ask *k)
 {
     struct mf_ask_call *c = k->c;
 
     for (size_t i = 0; i < c->n_found; i++) {
         struct mf_found *f = &c->found[i];
-        const struct mf_known *s;
+        int rc;
 
         if (f->hit.row.session_id.n == 0) {
             continue;
         }
         f->in_session = mf_slice_eq(f->hit.row.session_id, c->session_id);
-        s = mf_directory_find(k->e->directory, MF_ENTITY_SESSION,
-                              f->hit.row.session_id);
-        if (s != NULL &&
-            (copy(c->call.arena, &f->session_name, s->name) < 0 ||
-             copy(c->call.arena, &f->agent_id, mf_id_slice(&s->agent_id)) < 0)) {
-            return MF_ENOMEM;
+        rc = name_session(k, f);
+        if (rc < 0) {
+            return rc;
         }
     }
     return 0;
@@ -69,8 +97,15 @@ static void on_sessions(struct mf_store_req *req, int rc)
     struct ask *k = mf_container_of(req, struct ask, sessions.req);
 
     mf_loop_assert(k->e->loop);
-    for (size_t i = 0; rc == 0 && i < k->sessions.n_rows; i++) {
-        mf_directory_remember(k->e->directory, MF_ENTITY_SESSION, &k->sessions.rows[i]);
+    if (rc < 0) {
+        k->sessions.n_rows = 0;
+    }
+    /* A session that was deleted meanwhile must not be thought to be there. */
+    if (k->n_forgotten == mf_directory_n_forgotten(k->e->directory)) {
+        for (size_t i = 0; i < k->sessions.n_rows; i++) {
+            mf_directory_remember(k->e->directory, MF_ENTITY_SESSION,
+                                  &k->sessions.rows[i]);
+        }
     }
     if (rc < 0 && rc != MF_ENOTFOUND) {
         k->c->is_partial = true; /* without the sessions' names */
@@ -88,7 +123,8 @@ static bool is_listed(const struct mf_slice *ids, size_t n, struct mf_slice id)
     return false;
 }
 
-/* Sessions of the hits that memory does not have: one visit to the store for all. */
+/* Sessions of the hits that memory does not have: one visit to the store for all.
+ * MF_ENOTFOUND: memory has them all. */
 MF_LOOP static int load_sessions(struct ask *k)
 {
     struct mf_ask_call *c = k->c;
@@ -117,7 +153,10 @@ MF_LOOP static int load_sessions(struct ask *k)
     k->sessions.ids = ids;
     k->sessions.n = n;
     k->has_sessions = true;
-    return mf_store_submit(k->e->store, &k->sessions.req);
+    k->n_forgotten = mf_directory_n_forgotten(k->e->directory);
+    return k->e->state == MF_ENGINE_CLOSING
+               ? MF_ECLOSED
+               : mf_store_submit(k->e->store, &k->sessions.req);
 }
 
 static void on_ranked(struct mf_query_req *q, int rc)
@@ -143,11 +182,11 @@ static void on_ranked(struct mf_query_req *q, int rc)
         c->found[i].hit = q->hits[i];
     }
     rc = load_sessions(k);
-    if (rc == MF_ENOTFOUND) {
-        finish(k, name_sessions(k));
-    } else if (rc < 0) {
-        finish(k, rc);
+    if (rc == 0) {
+        return;
     }
+    c->is_partial = c->is_partial || rc != MF_ENOTFOUND; /* without their names */
+    finish(k, name_sessions(k));
 }
 
 MF_LOOP static int rank(struct ask *k)
@@ -177,6 +216,12 @@ MF_LOOP static void on_agent_of_session(struct mf_resolve *r, int rc)
 {
     struct ask *k = mf_container_of(r, struct ask, resolve);
 
+    if (rc == MF_ENOTFOUND && r->i == k->i_agent) { /* deleted this moment */
+        k->i_agent = 0;
+        memset(&k->c->call.err, 0, sizeof(k->c->call.err));
+        k->c->call.field = NULL;
+        rc = 0;
+    }
     if (rc == 0) {
         rc = rank(k);
     }
@@ -242,8 +287,13 @@ MF_LOOP static void on_resolved(struct mf_resolve *r, int rc)
 
 int mf_engine_ask(struct mf_engine *e, struct mf_ask_call *c)
 {
-    struct ask *k = mf_calloc(1, sizeof(*k));
+    int rc = mf_call_check(e, &c->call, false);
+    struct ask *k;
 
+    if (rc < 0) {
+        return rc;
+    }
+    k = mf_calloc(1, sizeof(*k));
     if (k == NULL) {
         return mf_call_fail(&c->call, MF_ENOMEM, NULL, "out of memory");
     }

@@ -15,8 +15,9 @@ struct row_task {
 struct mf_backfill {
     struct mf_index_parts p;
     const struct mf_record_maker *maker;
-    bool is_expected, is_running;
-    uint64_t next_ms, after_seq;
+    bool is_expected; /* rows that no pass under way is sure to see */
+    bool is_running, is_stopped;
+    uint64_t next_ms, after_seq; /* after_seq > 0: in the middle of a pass */
     struct mf_store_messages reading;
     struct mf_store_write writing;
     struct mf_store_row *rows; /* to write; as many as were read */
@@ -52,6 +53,11 @@ void mf_backfill_expect(struct mf_backfill *b)
     b->is_expected = true;
 }
 
+void mf_backfill_stop(struct mf_backfill *b)
+{
+    b->is_stopped = true;
+}
+
 MF_LOOP static void step_end(struct mf_backfill *b)
 {
     for (size_t i = 0; i < b->reading.n_rows && b->tasks != NULL; i++) {
@@ -70,7 +76,7 @@ static void on_written(struct mf_store_req *req, int rc)
     struct mf_backfill *b = mf_container_of(req, struct mf_backfill, writing.req);
 
     mf_loop_assert(b->p.loop);
-    for (size_t i = 0; rc == 0 && i < b->writing.n_rows; i++) {
+    for (size_t i = 0; rc == 0 && !b->is_stopped && i < b->writing.n_rows; i++) {
         if (b->writing.n_changed == b->writing.n_rows) {
             mf_library_replaced(b->p.library, b->rows[i].user_id, b->rows[i].seq,
                                 b->rows[i].search);
@@ -80,7 +86,7 @@ static void on_written(struct mf_store_req *req, int rc)
     }
     if (rc < 0) {
         mf_log_limited(MF_LOG_WARN, "backfill_retry", "code=%s", mf_code_name(rc));
-        b->after_seq = 0;
+        b->is_expected = true;
     } else {
         b->next_ms = 0; /* there may be more: at once */
     }
@@ -103,7 +109,7 @@ MF_LOOP static void write_back(struct mf_backfill *b)
             n++;
         }
     }
-    if (n == 0) {
+    if (n == 0 || b->is_stopped) {
         step_end(b);
         return;
     }
@@ -115,7 +121,7 @@ MF_LOOP static void write_back(struct mf_backfill *b)
     b->writing.n_rows = n;
     if (mf_store_submit(b->p.store, &b->writing.req) < 0) {
         mf_store_req_fini(&b->writing.req);
-        b->after_seq = 0;
+        b->is_expected = true;
         step_end(b);
     }
 }
@@ -132,6 +138,7 @@ MF_LOOP static void on_row_made(struct mf_record_task *rt, int rc)
     struct row_task *t = mf_container_of(rt, struct row_task, rt);
 
     t->has_vector = rc == 0;
+    t->b->is_expected = t->b->is_expected || rc < 0; /* the next pass has it again */
     row_is_done(t->b);
 }
 
@@ -159,7 +166,8 @@ MF_LOOP static int start_rows(struct mf_backfill *b)
             rc = mf_record_task_submit(&t->rt, MF_ORDINARY, on_row_made);
         }
         if (rc < 0) {
-            b->n_left--; /* stays pending; the next round of steps has it again */
+            b->n_left--;
+            b->is_expected = true; /* the next pass has it again */
         }
     }
     row_is_done(b);
@@ -169,12 +177,11 @@ MF_LOOP static int start_rows(struct mf_backfill *b)
 static void on_read(struct mf_store_req *req, int rc)
 {
     struct mf_backfill *b = mf_container_of(req, struct mf_backfill, reading.req);
-    uint64_t after = b->after_seq;
 
     mf_loop_assert(b->p.loop);
-    if (rc < 0 || b->reading.n_rows == 0) {
+    if (rc < 0 || b->reading.n_rows == 0 || b->is_stopped) {
         /* The end: begin anew only when somebody failed on the way or says so. */
-        b->is_expected = rc < 0 || after > 0;
+        b->is_expected = b->is_expected || rc < 0;
         b->after_seq = 0;
         b->reading.n_rows = 0;
         step_end(b);
@@ -182,14 +189,16 @@ static void on_read(struct mf_store_req *req, int rc)
     }
     b->after_seq = b->reading.rows[b->reading.n_rows - 1].seq;
     if (start_rows(b) < 0) {
-        b->after_seq = 0;
+        b->is_expected = true;
         step_end(b);
     }
 }
 
 void mf_backfill_tick(struct mf_backfill *b, uint64_t now_ms)
 {
-    if (!b->is_expected || b->is_running || now_ms < b->next_ms ||
+    bool has_work = b->is_expected || b->after_seq > 0;
+
+    if (!has_work || b->is_running || b->is_stopped || now_ms < b->next_ms ||
         mf_embed_backlog(b->p.embed) > b->p.conf->embed_max_backlog / 2) {
         return;
     }
@@ -205,4 +214,6 @@ void mf_backfill_tick(struct mf_backfill *b, uint64_t now_ms)
         return;
     }
     b->is_running = true;
+    /* What is told from here on may come behind this pass. */
+    b->is_expected = b->is_expected && b->after_seq > 0;
 }

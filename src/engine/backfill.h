@@ -22,6 +22,7 @@ MF_MUST MF_LOOP int mf_backfill_new(struct mf_backfill **out,
                                     const struct mf_record_maker *maker);
 MF_LOOP void mf_backfill_free(struct mf_backfill *b);   /* embed and store are closed */
 MF_LOOP void mf_backfill_expect(struct mf_backfill *b); /* there may be such rows */
+MF_LOOP void mf_backfill_stop(struct mf_backfill *b);   /* nothing new is begun */
 MF_LOOP void mf_backfill_tick(struct mf_backfill *b, uint64_t now_ms);
 
 #endif

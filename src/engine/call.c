@@ -5,6 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+int mf_call_check(const struct mf_engine *e, struct mf_call *c, bool is_change)
+{
+    if (e->state == MF_ENGINE_OPEN || (e->state == MF_ENGINE_DRAINING && !is_change)) {
+        return 0;
+    }
+    return mf_call_fail(c, MF_ECLOSED, NULL, "memfuse is shutting down");
+}
+
 void mf_call_begin(struct mf_engine *e, struct mf_call *c)
 {
     c->engine = e;
@@ -27,9 +35,7 @@ void mf_call_finish(struct mf_call *c, int rc)
         (void)mf_err_set(&c->err, rc, "%s", mf_code_sentence(rc));
     }
     c->done(c, rc);
-    if (e->state != MF_ENGINE_OPEN) {
-        mf_engine_stop_step(e);
-    }
+    mf_engine_stop_later(e);
 }
 
 void mf_call_finish_later(struct mf_call *c, int rc)

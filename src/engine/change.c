@@ -20,6 +20,8 @@ struct change {
     struct mf_store_row *rows;
     struct mf_index_text *texts;
     struct mf_index_job job;
+    struct mf_idset set;             /* of c->ids */
+    const struct mf_store_row **old; /* the rows of c->ids, in their order; or NULL */
     bool is_update, has_reading, has_writing, has_settle;
     size_t n_texts;
 };
@@ -47,14 +49,23 @@ MF_LOOP static void finish(struct change *ch, int rc)
     mf_free(ch);
 }
 
-static const struct mf_store_row *find_row(const struct change *ch, struct mf_slice id)
+static int find_rows(struct change *ch)
 {
+    size_t n = (ch->c->n_ids + 1) * sizeof(struct mf_store_row *);
+
+    ch->old = mf_arena_alloc(ch->c->call.arena, n);
+    if (ch->old == NULL) {
+        return MF_ENOMEM;
+    }
+    memset(ch->old, 0, n);
     for (size_t i = 0; i < ch->reading.n_rows; i++) {
-        if (mf_slice_eq(ch->reading.rows[i].msg.id, id)) {
-            return &ch->reading.rows[i];
+        size_t at = mf_idset_find(&ch->set, ch->reading.rows[i].msg.id);
+
+        if (at != MF_IDSET_NONE) {
+            ch->old[at] = &ch->reading.rows[i];
         }
     }
-    return NULL;
+    return 0;
 }
 
 /* All or none: which of the ids are not there? */
@@ -64,11 +75,11 @@ MF_LOOP static int name_missing(struct change *ch)
     struct mf_slice *missing =
         mf_arena_alloc(c->call.arena, (c->n_ids + 1) * sizeof(*missing));
 
-    if (missing == NULL) {
+    if (missing == NULL || find_rows(ch) < 0) {
         return MF_ENOMEM;
     }
     for (size_t i = 0; i < c->n_ids; i++) {
-        if (find_row(ch, c->ids[i]) == NULL) {
+        if (ch->old[i] == NULL) {
             missing[c->n_missing++] = c->ids[i];
         }
     }
@@ -93,7 +104,9 @@ MF_LOOP static int ask_messages(struct change *ch, enum mf_store_op op,
     ch->reading.session_id = ch->resolve.got[0].id;
     ch->reading.ids = ch->c->ids;
     ch->reading.n = ch->c->n_ids;
-    return mf_store_submit(ch->e->store, &ch->reading.req);
+    return ch->e->state == MF_ENGINE_CLOSING
+               ? MF_ECLOSED
+               : mf_store_submit(ch->e->store, &ch->reading.req);
 }
 
 /* ---- delete ---- */
@@ -107,7 +120,8 @@ static void on_deleted(struct mf_store_req *req, int rc)
         finish(ch, mf_call_blame(&ch->c->call, rc, &req->err));
         return;
     }
-    for (size_t i = 0; i < ch->reading.n_rows; i++) {
+    for (size_t i = 0; ch->e->state != MF_ENGINE_CLOSING && i < ch->reading.n_rows;
+         i++) {
         mf_library_removed(ch->e->library, ch->resolve.got[0].user_id,
                            ch->reading.rows[i].seq);
     }
@@ -125,9 +139,12 @@ static void on_updated(struct mf_store_req *req, int rc)
         finish(ch, mf_call_blame(&ch->c->call, rc, &req->err));
         return;
     }
-    for (size_t i = 0; i < ch->c->n_ids; i++) {
+    for (size_t i = 0; ch->e->state != MF_ENGINE_CLOSING && i < ch->n_texts; i++) {
         mf_library_replaced(ch->e->library, ch->rows[i].user_id, ch->rows[i].seq,
                             ch->rows[i].search);
+        if (ch->rows[i].is_pending) {
+            mf_index_expect_pending(ch->e->index);
+        }
     }
     finish(ch, 0);
 }
@@ -151,6 +168,9 @@ MF_LOOP static void on_texts_made(struct mf_index_job *j, int rc)
         r->search = mf_slice_of(ch->texts[i].search.p, ch->texts[i].search.n);
         r->passages = mf_slice_of(ch->texts[i].passages.p, ch->texts[i].passages.n);
         r->is_pending = !ch->texts[i].has_vector;
+    }
+    if (rc == 0 && ch->e->state == MF_ENGINE_CLOSING) {
+        rc = MF_ECLOSED;
     }
     if (rc == 0) {
         ch->writing.req.op = MF_STORE_UPDATE_MESSAGES;
@@ -178,7 +198,7 @@ MF_LOOP static int make_texts(struct change *ch)
     for (size_t i = 0; i < n; i++) {
         const struct mf_msg *m = &ch->c->news[i];
 
-        ch->rows[i] = *find_row(ch, ch->c->ids[i]);
+        ch->rows[i] = *ch->old[i];
         ch->texts[i] = (struct mf_index_text){.text = m->content,
                                               .role = m->role,
                                               .created_us = ch->rows[i].msg.created_us};
@@ -254,35 +274,21 @@ MF_LOOP static void on_resolved(struct mf_resolve *r, int rc)
     mf_settle_begin(ch->e, &ch->settle);
 }
 
-static bool is_among(const struct mf_slice *ids, size_t n, struct mf_slice id)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (mf_slice_eq(ids[i], id)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has_twice(const struct mf_messages_call *c)
-{
-    for (size_t i = 1; i < c->n_ids; i++) {
-        if (is_among(c->ids, i, c->ids[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 MF_LOOP static int start(struct mf_engine *e, struct mf_messages_call *c,
                          bool is_update)
 {
     struct change *ch;
 
-    if (e->state != MF_ENGINE_OPEN) {
-        return mf_call_fail(&c->call, MF_ECLOSED, NULL, "memfuse is shutting down");
+    struct mf_idset set;
+    int rc = mf_call_check(e, &c->call, true);
+
+    if (rc < 0) {
+        return rc;
     }
-    if (has_twice(c)) {
+    if (mf_idset_build(&set, c->call.arena, c->ids, c->n_ids) < 0) {
+        return mf_call_fail(&c->call, MF_ENOMEM, NULL, "out of memory");
+    }
+    if (set.twice != MF_IDSET_NONE) {
         return mf_call_fail(&c->call, MF_EUNPROCESSABLE, "message_ids",
                             "an ID stands twice in message_ids");
     }
@@ -295,6 +301,7 @@ MF_LOOP static int start(struct mf_engine *e, struct mf_messages_call *c,
     ch->e = e;
     ch->c = c;
     ch->is_update = is_update;
+    ch->set = set;
     mf_call_begin(e, &c->call);
     mf_resolve_want(&ch->resolve, MF_ENTITY_SESSION, c->session_id);
     mf_resolve_start(&ch->resolve, &c->call, on_resolved);

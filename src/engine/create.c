@@ -7,6 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+MF_LOOP static void show_knowledge(struct mf_engine *e, const struct mf_entity *row)
+{
+    if (e->state == MF_ENGINE_CLOSING) {
+        return; /* nobody will ask */
+    }
+    mf_library_put(e->library, row->user_id, row->seq, mf_slice_of(NULL, 0),
+                   mf_slice_of(NULL, 0), row->search);
+    if (row->is_pending) {
+        mf_index_expect_pending(e->index);
+    }
+}
+
 static void on_created(struct mf_store_req *req, int rc)
 {
     struct mf_entity_work *w = mf_container_of(req, struct mf_entity_work, req.req);
@@ -26,8 +38,7 @@ static void on_created(struct mf_store_req *req, int rc)
         const struct mf_entity *row = &w->ins[i];
 
         if (c->kind == MF_ENTITY_KNOWLEDGE) {
-            mf_library_put(w->e->library, row->user_id, row->seq, mf_slice_of(NULL, 0),
-                           mf_slice_of(NULL, 0), row->search);
+            show_knowledge(w->e, row);
         } else {
             mf_directory_remember(w->e->directory, c->kind, row);
         }
@@ -82,7 +93,7 @@ MF_LOOP static void store_rows(struct mf_entity_work *w)
     }
     w->req.ins = w->ins;
     w->req.n_ins = w->n_ins;
-    mf_entity_work_submit(w, MF_STORE_CREATE, on_created);
+    (void)mf_entity_work_submit(w, MF_STORE_CREATE, on_created);
 }
 
 /* ---- rows ---- */
@@ -114,6 +125,9 @@ static int fill_ids(struct mf_entity_work *w)
 
         *row = c->ins[i];
         row->created_us = row->updated_us = now;
+        if (c->kind == MF_ENTITY_KNOWLEDGE || c->kind == MF_ENTITY_API_KEY) {
+            row->user_id = w->resolve.got[0].id; /* whose it is was checked there */
+        }
         if (row->id.n == 0 && make_id(a, &row->id) < 0) {
             return MF_ENOMEM;
         }
@@ -247,15 +261,11 @@ int mf_engine_entity_create(struct mf_engine *e, struct mf_entity_call *c)
     int rc = check_rights(c);
     struct mf_entity_work *w;
 
-    if (rc == 0 && e->state != MF_ENGINE_OPEN) {
-        rc = mf_call_fail(&c->call, MF_ECLOSED, NULL, "memfuse is shutting down");
+    if (rc == 0) {
+        rc = mf_entity_work_new(&w, e, c, true);
     }
     if (rc < 0) {
         return rc;
-    }
-    w = mf_entity_work_new(e, c);
-    if (w == NULL) {
-        return MF_ENOMEM;
     }
     if (c->kind == MF_ENTITY_KNOWLEDGE || c->kind == MF_ENTITY_API_KEY) {
         mf_resolve_want(&w->resolve, MF_ENTITY_USER, c->in.user_id);

@@ -9,7 +9,8 @@ struct shelf_of_kind {
 };
 
 struct mf_directory {
-    struct mf_store *store;
+    struct mf_loop *loop;
+    struct mf_store *store; /* NULL: stopped */
     size_t max_of_kind;
     uint64_t n_forgotten; /* a row read before a deletion may come after it */
     struct shelf_of_kind kinds[MF_ENTITY_KIND_COUNT];
@@ -39,6 +40,7 @@ int mf_directory_new(struct mf_directory **out, struct mf_store *store,
     if (d == NULL) {
         return MF_ENOMEM;
     }
+    d->loop = store->loop;
     d->store = store;
     d->max_of_kind = max_of_kind;
     for (size_t i = 0; i < MF_ENTITY_KIND_COUNT; i++) {
@@ -47,6 +49,16 @@ int mf_directory_new(struct mf_directory **out, struct mf_store *store,
     }
     *out = d;
     return 0;
+}
+
+void mf_directory_stop(struct mf_directory *d)
+{
+    d->store = NULL;
+}
+
+uint64_t mf_directory_n_forgotten(const struct mf_directory *d)
+{
+    return d->n_forgotten;
 }
 
 static void known_free(struct shelf_of_kind *s, struct mf_known *k)
@@ -167,7 +179,7 @@ static void on_loaded(struct mf_store_req *req, int rc)
     struct mf_directory *d = ld->d;
     const struct mf_known *k = NULL;
 
-    mf_loop_assert(d->store->loop);
+    mf_loop_assert(d->loop);
     if (rc == 0 && ld->n_forgotten != d->n_forgotten) {
         /* Something was deleted meanwhile, perhaps this: look again. */
         mf_store_req_fini(req);
@@ -191,6 +203,9 @@ static void on_loaded(struct mf_store_req *req, int rc)
 MF_LOOP static int ask(struct load *ld)
 {
     memset(&ld->req, 0, sizeof(ld->req));
+    if (ld->d->store == NULL) {
+        return MF_ECLOSED;
+    }
     ld->n_forgotten = ld->d->n_forgotten;
     ld->req.req.op = MF_STORE_GET;
     ld->req.req.done = on_loaded;

@@ -39,6 +39,12 @@ MF_MUST MF_LOOP int mf_directory_new(struct mf_directory **out, struct mf_store 
                                      size_t max_of_kind);
 MF_LOOP void mf_directory_free(struct mf_directory *d); /* nothing under way */
 
+/* The store is about to be closed: it is asked no more (MF_ECLOSED). */
+MF_LOOP void mf_directory_stop(struct mf_directory *d);
+/* Grows with each deletion: a row read from the store before must not be remembered
+ * after one. */
+MF_LOOP uint64_t mf_directory_n_forgotten(const struct mf_directory *d);
+
 /* What is remembered, or NULL. */
 MF_LOOP const struct mf_known *
 mf_directory_find(struct mf_directory *d, enum mf_entity_kind kind, struct mf_slice id);

@@ -12,21 +12,6 @@
 
 /* ---- now and then ---- */
 
-MF_LOOP static void visit_users(struct mf_engine *e, uint64_t now)
-{
-    bool full = mf_buffers_bytes(e->buffers) > mf_buffers_max_bytes(e->buffers) / 4 * 3;
-
-    mf_list_each_safe (mf_buffers_users(e->buffers), k) {
-        struct mf_userbuf *u = mf_container_of(k, struct mf_userbuf, in_all);
-
-        if (full || mf_wbuf_is_idle(u, &e->hbuf_limits, now)) {
-            mf_engine_push_all(e, u, MF_FLUSH_HIGH);
-        } else {
-            mf_engine_consider(e, u);
-        }
-    }
-}
-
 struct purge {
     struct mf_store_idem_req req;
     struct mf_engine *e;
@@ -82,15 +67,15 @@ void mf_engine_on_tick(struct mf_engine *e)
 {
     uint64_t now = mf_loop_now_ms(e->loop);
 
+    mf_engine_erase(e, &e->unerased);
     mf_settle_tick(e, now);
     if (e->state == MF_ENGINE_OPEN) {
-        visit_users(e, now);
+        mf_engine_sweep(e);
         mf_index_tick(e->index, now);
         purge_idem(e, now);
-    } else {
-        mf_engine_stop_step(e);
     }
     show_figures(e);
+    mf_engine_stop_later(e);
 }
 
 static void on_tick(uv_timer_t *t)
@@ -128,6 +113,11 @@ MF_LOOP static int on_replayed(struct mf_item *it, const char *parked_reason, vo
     mf_buffers_reserve(e->buffers, it->bytes);
     rc = mf_buffers_add(e->buffers, it, NULL, 0, &out);
     if (rc < 0) {
+        mf_buffers_unreserve(e->buffers, it->bytes);
+        if (rc == MF_EEXIST) { /* not worth refusing to start: the journal keeps it */
+            mf_log_error("replay_duplicate", "seq=%llu", (unsigned long long)it->seq);
+            rc = 0;
+        }
         mf_item_unref(it);
         return rc;
     }
@@ -291,10 +281,13 @@ MF_LOOP static void init_engine(struct mf_engine *e, struct mf_loop *l,
     e->hbuf_limits.vector_wait_ms = conf->flush_vector_wait_ms;
     mf_list_init(&e->adding);
     mf_list_init(&e->erasing);
+    mf_list_init(&e->unerased);
     mf_list_init(&e->creating);
     mf_list_init(&e->ready);
     mf_settles_init(&e->settles);
     e->ready_hook.fn = on_ready;
+    mf_engine_init_sweep(e);
+    mf_engine_init_stop(e);
 }
 
 static void on_pace(uv_timer_t *t)
@@ -371,6 +364,11 @@ const struct mf_model_info *mf_engine_model(const struct mf_engine *e)
 
 void mf_engine_figures(const struct mf_engine *e, struct mf_engine_figures *f)
 {
+    if (e->state == MF_ENGINE_CLOSING) { /* the rooms are gone, one after the other */
+        *f = (struct mf_engine_figures){.is_draining = true,
+                                        .store = e->conf->store_backend};
+        return;
+    }
     f->n_write = mf_buffers_n_entries(e->buffers, MF_PLACE_WRITE);
     f->n_hybrid = mf_buffers_n_entries(e->buffers, MF_PLACE_HYBRID);
     f->n_queued = mf_buffers_n_entries(e->buffers, MF_PLACE_QUEUED);

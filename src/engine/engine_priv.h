@@ -15,6 +15,7 @@
 #include "engine/directory.h"
 #include "engine/engine.h"
 #include "engine/idem.h"
+#include "engine/idset.h"
 #include "engine/index.h"
 #include "engine/pace.h"
 #include "engine/settle.h"
@@ -51,9 +52,12 @@ struct mf_engine {
 
     struct mf_list adding;   /* struct mf_add_work: admitted, not committed */
     struct mf_list erasing;  /* entries: STORED, the journal has not erased them */
+    struct mf_list unerased; /* those of them that the journal was not asked for yet */
     struct mf_list creating; /* struct mf_create_work: names being created */
     struct mf_list ready;    /* calls to be finished at the end of this turn */
-    struct mf_turn_hook ready_hook;
+    struct mf_turn_hook ready_hook, stop_hook, sweep_hook;
+    size_t sweep_left; /* users still to be visited, from the head of their list */
+    bool is_sweeping, is_sweep_wanted;
     size_t n_calls; /* verbs that returned 0 and are not done */
 
     uv_timer_t tick, pace_timer;
@@ -76,11 +80,19 @@ struct mf_add_work {
     struct mf_directory_wait wait;
     struct mf_store_messages known; /* look-up of ids that the client brought */
     struct mf_slice *ids;
+    struct mf_idset set; /* of ids; when the client brought some */
     bool *is_known;
+    bool is_checked, in_verb;
+    struct mf_journal_erase undo; /* committed, but there was no memory to show it */
+    uint64_t undo_seq;
+    int undo_rc;
     struct mf_slice user_id, agent_id; /* own copies in the call's arena */
     size_t reserved;
 };
 
+/* Before a verb begins: MF_ECLOSED once it is too late for it. */
+MF_MUST MF_LOOP int mf_call_check(const struct mf_engine *e, struct mf_call *c,
+                                  bool is_change);
 /* Every verb begins and ends here: counts what is under way. */
 MF_LOOP void mf_call_begin(struct mf_engine *e, struct mf_call *c);
 MF_LOOP void mf_call_finish(struct mf_call *c, int rc);       /* calls done now */
@@ -93,12 +105,21 @@ MF_LOOP int mf_call_blame(struct mf_call *c, int rc, const struct mf_err *err);
 
 /* Rounds of this user that are due go to the flush. */
 MF_LOOP void mf_engine_consider(struct mf_engine *e, struct mf_userbuf *u);
-/* Everything of the user that can be moved goes to the flush now. */
+/* Everything of the user that can be moved goes to the flush now; push_all: and what
+ * is in line there becomes as urgent. */
+MF_LOOP void mf_engine_push_rest(struct mf_engine *e, struct mf_userbuf *u,
+                                 enum mf_flush_priority p);
 MF_LOOP void mf_engine_push_all(struct mf_engine *e, struct mf_userbuf *u,
                                 enum mf_flush_priority p);
-/* Erases a stored or purged entry from the journal, then frees it. */
+/* Looks at every user once, a slice of a turn at a time: what is due goes to the
+ * flush. */
+MF_LOOP void mf_engine_sweep(struct mf_engine *e);
+MF_LOOP void mf_engine_init_sweep(struct mf_engine *e);
+/* Erases stored or purged entries from the journal, then frees them. */
 MF_LOOP void mf_engine_erase(struct mf_engine *e, struct mf_list *entries);
-MF_LOOP void mf_engine_stop_step(struct mf_engine *e); /* stop.c: on towards closed */
+/* On towards closed, at the end of this turn: nobody on the stack loses a room. */
+MF_LOOP void mf_engine_stop_later(struct mf_engine *e);
+MF_LOOP void mf_engine_init_stop(struct mf_engine *e);
 MF_LOOP void mf_engine_on_tick(struct mf_engine *e);
 MF_MUST MF_LOOP int mf_engine_start_flush(struct mf_engine *e);
 /* An entry got a record, or lost hope of a vector: it may be due now. */

@@ -69,33 +69,47 @@ static void on_got(struct mf_store_req *req, int rc)
     mf_entity_work_finish(w, rc);
 }
 
+/* The one step of a verb, taken before it returned. */
+MF_LOOP static void submit_in_verb(struct mf_entity_work *w, enum mf_store_op op)
+{
+    int rc;
+
+    w->in_verb = true;
+    rc = mf_entity_work_submit(w, op, on_got);
+    if (rc == 0) {
+        w->in_verb = false;
+    }
+}
+
 int mf_engine_entity_get(struct mf_engine *e, struct mf_entity_call *c)
 {
-    struct mf_entity_work *w = mf_entity_work_new(e, c);
+    struct mf_entity_work *w;
+    int rc = mf_entity_work_new(&w, e, c, false);
 
-    if (w == NULL) {
-        return MF_ENOMEM;
+    if (rc < 0) {
+        return rc;
     }
     w->req.in = c->in;
     w->req.ids = c->ids;
     w->req.n = c->n_ids;
-    mf_entity_work_submit(w, MF_STORE_GET, on_got);
+    submit_in_verb(w, MF_STORE_GET);
     return 0;
 }
 
 int mf_engine_entity_find(struct mf_engine *e, struct mf_entity_call *c)
 {
-    struct mf_entity_work *w = mf_entity_work_new(e, c);
+    struct mf_entity_work *w;
+    int rc = mf_entity_work_new(&w, e, c, false);
 
-    if (w == NULL) {
-        return MF_ENOMEM;
+    if (rc < 0) {
+        return rc;
     }
     w->req.in = c->in;
     if (c->kind == MF_ENTITY_SESSION && c->in.user_id.n == 0 &&
         !c->call.scope->is_admin) {
         w->req.in.user_id = mf_id_slice(&c->call.scope->user_id);
     }
-    mf_entity_work_submit(w, MF_STORE_FIND, on_got);
+    submit_in_verb(w, MF_STORE_FIND);
     return 0;
 }
 
@@ -108,19 +122,20 @@ MF_LOOP static void on_list_resolved(struct mf_resolve *r, int rc)
         return;
     }
     w->req.in = w->c->in;
-    if (w->c->kind == MF_ENTITY_SESSION && w->c->in.user_id.n == 0 &&
-        !w->c->call.scope->is_admin) {
+    if (w->c->kind != MF_ENTITY_USER && w->c->kind != MF_ENTITY_AGENT &&
+        w->c->in.user_id.n == 0 && !w->c->call.scope->is_admin) {
         w->req.in.user_id = mf_id_slice(&w->c->call.scope->user_id);
     }
-    mf_entity_work_submit(w, MF_STORE_LIST, on_got);
+    (void)mf_entity_work_submit(w, MF_STORE_LIST, on_got);
 }
 
 int mf_engine_entity_list(struct mf_engine *e, struct mf_entity_call *c)
 {
-    struct mf_entity_work *w = mf_entity_work_new(e, c);
+    struct mf_entity_work *w;
+    int rc = mf_entity_work_new(&w, e, c, false);
 
-    if (w == NULL) {
-        return MF_ENOMEM;
+    if (rc < 0) {
+        return rc;
     }
     if (c->in.user_id.n > 0) {
         mf_resolve_want(&w->resolve, MF_ENTITY_USER, c->in.user_id);
@@ -147,21 +162,14 @@ static void on_updated(struct mf_store_req *req, int rc)
         const struct mf_entity *row = &w->req.rows[i];
 
         mf_directory_forget(w->e->directory, w->c->kind, row->id);
-        if (w->c->kind == MF_ENTITY_KNOWLEDGE) {
+        if (w->c->kind == MF_ENTITY_KNOWLEDGE && w->e->state != MF_ENGINE_CLOSING) {
             mf_library_replaced(w->e->library, row->user_id, row->seq, row->search);
+            if (row->is_pending) {
+                mf_index_expect_pending(w->e->index);
+            }
         }
     }
     mf_entity_work_finish(w, 0);
-}
-
-static int find_text(const struct mf_entity_call *c, struct mf_slice id)
-{
-    for (size_t i = 0; i < c->n_ids && i < c->n_ins; i++) {
-        if (mf_slice_eq(c->ids[i], id)) {
-            return (int)i;
-        }
-    }
-    return -1;
 }
 
 MF_LOOP static void on_knowledge_made(struct mf_index_job *j, int rc)
@@ -186,7 +194,7 @@ MF_LOOP static void on_knowledge_made(struct mf_index_job *j, int rc)
     w->req.set_text = true;
     w->req.rows = NULL;
     w->req.n_rows = 0;
-    mf_entity_work_submit(w, MF_STORE_UPDATE, on_updated);
+    (void)mf_entity_work_submit(w, MF_STORE_UPDATE, on_updated);
 }
 
 static int copy_slice(struct mf_arena *a, struct mf_slice *s)
@@ -202,7 +210,11 @@ static int choose_items(struct mf_entity_work *w)
 {
     struct mf_arena *a = w->c->call.arena;
     size_t n = w->req.n_rows;
+    struct mf_idset set;
 
+    if (mf_idset_build(&set, a, w->c->ids, mf_min(w->c->n_ids, w->c->n_ins)) < 0) {
+        return MF_ENOMEM;
+    }
     w->ins = mf_arena_alloc(a, (n + 1) * sizeof(*w->ins));
     w->texts = mf_calloc(n + 1, sizeof(*w->texts));
     if (w->ins == NULL || w->texts == NULL) {
@@ -210,9 +222,9 @@ static int choose_items(struct mf_entity_work *w)
     }
     for (size_t i = 0; i < n; i++) {
         struct mf_entity *row = &w->ins[w->n_ins];
-        int at = find_text(w->c, w->req.rows[i].id);
+        size_t at = mf_idset_find(&set, w->req.rows[i].id);
 
-        if (at < 0) {
+        if (at == MF_IDSET_NONE) {
             continue;
         }
         *row = w->req.rows[i];
@@ -272,7 +284,7 @@ MF_LOOP static void on_update_resolved(struct mf_resolve *r, int rc)
     if (c->kind == MF_ENTITY_KNOWLEDGE) {
         w->req.ids = c->ids;
         w->req.n = c->n_ids;
-        mf_entity_work_submit(w, MF_STORE_GET, on_items_read);
+        (void)mf_entity_work_submit(w, MF_STORE_GET, on_items_read);
         return;
     }
     w->req.set_name = c->set_name;
@@ -281,7 +293,7 @@ MF_LOOP static void on_update_resolved(struct mf_resolve *r, int rc)
     if (c->kind == MF_ENTITY_SESSION) {
         w->req.in.user_id = r->got[0].user_id;
     }
-    mf_entity_work_submit(w, MF_STORE_UPDATE, on_updated);
+    (void)mf_entity_work_submit(w, MF_STORE_UPDATE, on_updated);
 }
 
 /* Agents are shared: who is not the administrator may make and see them, no more. */
@@ -308,10 +320,13 @@ MF_LOOP static void want_owner(struct mf_entity_work *w)
 int mf_engine_entity_update(struct mf_engine *e, struct mf_entity_call *c)
 {
     int rc = check_rights(c);
-    struct mf_entity_work *w = rc < 0 ? NULL : mf_entity_work_new(e, c);
+    struct mf_entity_work *w;
 
-    if (w == NULL) {
-        return rc < 0 ? rc : MF_ENOMEM;
+    if (rc == 0) {
+        rc = mf_entity_work_new(&w, e, c, true);
+    }
+    if (rc < 0) {
+        return rc;
     }
     want_owner(w);
     mf_resolve_start(&w->resolve, &c->call, on_update_resolved);
@@ -324,6 +339,9 @@ MF_LOOP static void forget_deleted(struct mf_entity_work *w)
 {
     struct mf_engine *e = w->e;
 
+    if (e->state == MF_ENGINE_CLOSING) {
+        return; /* nobody will ask */
+    }
     for (size_t i = 0; i < w->req.n_sessions; i++) {
         const struct mf_entity *s = &w->req.sessions[i];
 
@@ -374,7 +392,7 @@ MF_LOOP static void delete_now(struct mf_entity_work *w)
     if (w->c->kind == MF_ENTITY_SESSION) {
         w->req.in.user_id = w->resolve.got[0].user_id;
     }
-    mf_entity_work_submit(w, MF_STORE_DELETE, on_deleted);
+    (void)mf_entity_work_submit(w, MF_STORE_DELETE, on_deleted);
 }
 
 MF_LOOP static void on_settled(struct mf_settle *s, int rc)
@@ -424,10 +442,13 @@ MF_LOOP static void on_delete_resolved(struct mf_resolve *r, int rc)
 int mf_engine_entity_delete(struct mf_engine *e, struct mf_entity_call *c)
 {
     int rc = check_rights(c);
-    struct mf_entity_work *w = rc < 0 ? NULL : mf_entity_work_new(e, c);
+    struct mf_entity_work *w;
 
-    if (w == NULL) {
-        return rc < 0 ? rc : MF_ENOMEM;
+    if (rc == 0) {
+        rc = mf_entity_work_new(&w, e, c, true);
+    }
+    if (rc < 0) {
+        return rc;
     }
     want_owner(w);
     mf_resolve_start(&w->resolve, &c->call, on_delete_resolved);

@@ -3,13 +3,18 @@
 
 #include <string.h>
 
-struct mf_entity_work *mf_entity_work_new(struct mf_engine *e, struct mf_entity_call *c)
+int mf_entity_work_new(struct mf_entity_work **out, struct mf_engine *e,
+                       struct mf_entity_call *c, bool is_change)
 {
-    struct mf_entity_work *w = mf_calloc(1, sizeof(*w));
+    int rc = mf_call_check(e, &c->call, is_change);
+    struct mf_entity_work *w;
 
+    if (rc < 0) {
+        return rc;
+    }
+    w = mf_calloc(1, sizeof(*w));
     if (w == NULL) {
-        (void)mf_call_fail(&c->call, MF_ENOMEM, NULL, "out of memory");
-        return NULL;
+        return mf_call_fail(&c->call, MF_ENOMEM, NULL, "out of memory");
     }
     w->e = e;
     w->c = c;
@@ -18,7 +23,8 @@ struct mf_entity_work *mf_entity_work_new(struct mf_engine *e, struct mf_entity_
     mf_list_init(&w->waiters);
     mf_buf_init(&w->response);
     mf_call_begin(e, &c->call);
-    return w;
+    *out = w;
+    return 0;
 }
 
 void mf_entity_work_finish(struct mf_entity_work *w, int rc)
@@ -46,7 +52,12 @@ void mf_entity_work_finish(struct mf_entity_work *w, int rc)
         o->c->call.field = w->c->call.field;
         mf_entity_work_finish(o, rc);
     }
-    mf_call_finish(&w->c->call, rc);
+    if (w->in_verb) {
+        MF_ASSERT(rc < 0); /* rows would be gone */
+        mf_call_finish_later(&w->c->call, rc);
+    } else {
+        mf_call_finish(&w->c->call, rc);
+    }
     if (w->has_req) {
         mf_store_req_fini(&w->req.req);
     }
@@ -59,8 +70,8 @@ void mf_entity_work_finish(struct mf_entity_work *w, int rc)
     mf_free(w);
 }
 
-void mf_entity_work_submit(struct mf_entity_work *w, enum mf_store_op op,
-                           void (*done)(struct mf_store_req *req, int rc))
+int mf_entity_work_submit(struct mf_entity_work *w, enum mf_store_op op,
+                          void (*done)(struct mf_store_req *req, int rc))
 {
     int rc;
 
@@ -69,10 +80,12 @@ void mf_entity_work_submit(struct mf_entity_work *w, enum mf_store_op op,
     w->req.req.done = done;
     w->req.req.urgency = MF_URGENT;
     w->req.kind = w->c->kind;
-    rc = mf_store_submit(w->e->store, &w->req.req);
+    rc = w->e->state == MF_ENGINE_CLOSING ? MF_ECLOSED
+                                          : mf_store_submit(w->e->store, &w->req.req);
     if (rc < 0) {
         mf_entity_work_finish(w, rc);
     }
+    return rc;
 }
 
 static const char *const kind_names[] = {"User", "Agent", "Session", "Knowledge",

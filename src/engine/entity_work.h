@@ -28,15 +28,17 @@ struct mf_entity_work {
     struct mf_buf response; /* of an Idempotency-Key */
     struct mf_store_idem idem;
     bool has_req, has_settle, is_creating;
+    bool in_verb; /* nothing may be done before the verb returned */
 };
 
-MF_LOOP struct mf_entity_work *mf_entity_work_new(struct mf_engine *e,
-                                                  struct mf_entity_call *c);
+/* Begins the call. MF_ECLOSED, MF_ENOMEM. */
+MF_MUST MF_LOOP int mf_entity_work_new(struct mf_entity_work **out, struct mf_engine *e,
+                                       struct mf_entity_call *c, bool is_change);
 /* Finishes the call with the request's rows, frees the work. */
 MF_LOOP void mf_entity_work_finish(struct mf_entity_work *w, int rc);
-/* Submits w->req; failures finish. */
-MF_LOOP void mf_entity_work_submit(struct mf_entity_work *w, enum mf_store_op op,
-                                   void (*done)(struct mf_store_req *req, int rc));
+/* Submits w->req; failures finish, and `w` is gone. */
+MF_LOOP int mf_entity_work_submit(struct mf_entity_work *w, enum mf_store_op op,
+                                  void (*done)(struct mf_store_req *req, int rc));
 /* The store's answer as the call's: names taken, unknown rows, other trouble. */
 MF_LOOP int mf_entity_work_blame(struct mf_entity_work *w, int rc);
 MF_LOOP int mf_entity_not_found(struct mf_entity_work *w);

@@ -36,13 +36,19 @@ static void on_erased(struct mf_journal_erase *er, int rc)
         /* Not erased: who waits for it times out, and a restart stores it once more,
          * which changes nothing. */
         if (rc == 0) {
-            mf_settle_gone(e, en->item);
+            mf_settle_gone(e, en->item, en->user_data != NULL);
         }
         mf_entry_free(e->buffers, en);
     }
     mf_free(w);
-    if (e->state != MF_ENGINE_OPEN) {
-        mf_engine_stop_step(e);
+    mf_engine_stop_later(e);
+}
+
+MF_LOOP static void note_erasing(struct mf_engine *e, struct mf_list *entries)
+{
+    mf_list_each (entries, k) {
+        mf_list_push_tail(&e->erasing,
+                          &mf_container_of(k, struct mf_entry, in_place)->in_user);
     }
 }
 
@@ -55,29 +61,38 @@ void mf_engine_erase(struct mf_engine *e, struct mf_list *entries)
         return;
     }
     w = mf_calloc(1, sizeof(*w) + entries->n * sizeof(w->seqs[0]));
-    if (w == NULL) {
-        /* They stay in the journal: a restart stores them once more. */
-        struct mf_link *k;
-
-        mf_log_error("journal_erase_failed", "code=ENOMEM rounds=%zu", entries->n);
-        while ((k = mf_list_pop_head(entries)) != NULL) {
-            mf_entry_free(e->buffers, mf_container_of(k, struct mf_entry, in_place));
+    if (w == NULL) { /* the tick tries again */
+        mf_log_limited(MF_LOG_WARN, "journal_erase_memory", "rounds=%zu", entries->n);
+        if (entries != &e->unerased) {
+            note_erasing(e, entries);
+            mf_list_move(&e->unerased, entries);
         }
         return;
     }
     w->e = e;
     mf_list_init(&w->entries);
+    if (entries != &e->unerased) {
+        note_erasing(e, entries);
+    }
     mf_list_each (entries, k) {
-        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_place);
-
-        w->seqs[i++] = en->item->seq;
-        mf_list_push_tail(&e->erasing, &en->in_user);
+        w->seqs[i++] = mf_container_of(k, struct mf_entry, in_place)->item->seq;
     }
     mf_list_move(&w->entries, entries);
     w->er.seqs = w->seqs;
     w->er.n = i;
     w->er.done = on_erased;
     mf_journal_erase(e->journal, &w->er);
+}
+
+/* Told after the commit: a look at the store before it would have found nothing. */
+MF_LOOP static void expect_if_pending(struct mf_engine *e, const struct mf_entry *en)
+{
+    for (uint32_t i = 0; i < en->item->n_msgs; i++) {
+        if (!en->msgs[i].has_vector) {
+            mf_index_expect_pending(e->index);
+            return;
+        }
+    }
 }
 
 MF_LOOP static void on_stored(struct mf_list *entries, void *arg)
@@ -90,6 +105,7 @@ MF_LOOP static void on_stored(struct mf_list *entries, void *arg)
         if (en->item->idem_key.n > 0) {
             mf_idem_drop(e->idem, en->item->idem_key);
         }
+        expect_if_pending(e, en);
     }
     mf_engine_erase(e, entries);
 }
@@ -119,6 +135,7 @@ MF_LOOP static void on_parked(struct mf_entry *en, const struct mf_err *why, voi
     struct mf_engine *e = arg;
     struct park_work *w = mf_calloc(1, sizeof(*w));
 
+    mf_settle_parked(e, en->item);
     if (w == NULL) {
         return; /* parked in memory; a restart tries it again */
     }
@@ -149,11 +166,7 @@ MF_LOOP static bool on_idem(struct mf_entry *en, struct mf_store_idem *out, void
 
 MF_LOOP static void on_room(void *arg)
 {
-    struct mf_engine *e = arg;
-
-    mf_list_each_safe (mf_buffers_users(e->buffers), k) {
-        mf_engine_consider(e, mf_container_of(k, struct mf_userbuf, in_all));
-    }
+    mf_engine_sweep(arg);
 }
 
 int mf_engine_start_flush(struct mf_engine *e)
@@ -185,9 +198,10 @@ int mf_engine_start_flush(struct mf_engine *e)
 
 /* ---- what is due ---- */
 
-/* The user's oldest rounds as far as they are ready, in order: a job of a moderate
- * size. */
+/* A job is of a moderate size: so is the work of looking whether there is one. */
 #define JOB_ROUNDS 64
+
+/* The user's oldest rounds as far as they are ready, in order. */
 
 static size_t take_ready(struct mf_engine *e, struct mf_userbuf *u, bool no_wait,
                          struct mf_list *out, size_t max)
@@ -212,6 +226,21 @@ MF_LOOP static bool under_pressure(const struct mf_engine *e)
     return mf_buffers_bytes(e->buffers) > mf_buffers_max_bytes(e->buffers) / 2;
 }
 
+/* How many ready rounds make a job: as many as make the buffer due, or any when the
+ * oldest has waited its time. */
+MF_LOOP static size_t enough_for_job(const struct mf_engine *e,
+                                     const struct mf_userbuf *u, enum mf_hbuf_due due)
+{
+    bool is_old = mf_loop_now_ms(e->loop) - u->oldest_hybrid_ms >=
+                  e->hbuf_limits.flush_interval_ms;
+
+    if (due != MF_HBUF_DUE_SIZE || is_old || under_pressure(e) ||
+        !e->conf->buffer_enabled) {
+        return 1;
+    }
+    return mf_min(e->hbuf_limits.max_rounds, JOB_ROUNDS);
+}
+
 void mf_engine_consider(struct mf_engine *e, struct mf_userbuf *u)
 {
     uint64_t now = mf_loop_now_ms(e->loop);
@@ -220,12 +249,11 @@ void mf_engine_consider(struct mf_engine *e, struct mf_userbuf *u)
     for (;;) {
         enum mf_hbuf_due due =
             mf_hbuf_is_due(&e->hbuf_limits, u->hybrid.n, u->oldest_hybrid_ms, now);
+        size_t n, enough = enough_for_job(e, u, due);
         struct mf_list job;
-        size_t n, enough = due == MF_HBUF_DUE_SIZE ? e->hbuf_limits.max_rounds : 1;
 
-        if (under_pressure(e) || !e->conf->buffer_enabled) {
-            due = due == MF_HBUF_NOT_DUE ? MF_HBUF_DUE_INTERVAL : due;
-            enough = 1;
+        if (due == MF_HBUF_NOT_DUE && (under_pressure(e) || !e->conf->buffer_enabled)) {
+            due = MF_HBUF_DUE_INTERVAL;
         }
         if (due == MF_HBUF_NOT_DUE || mf_list_is_empty(&u->hybrid) ||
             !mf_flush_has_room(e->flush)) {
@@ -243,8 +271,8 @@ void mf_engine_consider(struct mf_engine *e, struct mf_userbuf *u)
     }
 }
 
-void mf_engine_push_all(struct mf_engine *e, struct mf_userbuf *u,
-                        enum mf_flush_priority p)
+void mf_engine_push_rest(struct mf_engine *e, struct mf_userbuf *u,
+                         enum mf_flush_priority p)
 {
     uint64_t now = mf_loop_now_ms(e->loop);
     struct mf_list job;
@@ -257,13 +285,19 @@ void mf_engine_push_all(struct mf_engine *e, struct mf_userbuf *u,
         }
         if (mf_flush_push(e->flush, &job, p) < 0) {
             mf_userbuf_give_back(u, &job);
-            break;
+            return;
         }
     }
+}
+
+void mf_engine_push_all(struct mf_engine *e, struct mf_userbuf *u,
+                        enum mf_flush_priority p)
+{
+    mf_engine_push_rest(e, u, p);
     mf_list_each (&u->all, k) {
         struct mf_entry *en = mf_container_of(k, struct mf_entry, in_user);
 
-        if (en->place == MF_PLACE_QUEUED) {
+        if (en->place == MF_PLACE_QUEUED && en->urgency > (unsigned)p) {
             mf_flush_raise(e->flush, en, p);
         }
     }
@@ -273,7 +307,8 @@ void mf_engine_entry_changed(struct mf_entry *en, void *arg)
 {
     struct mf_engine *e = arg;
 
-    if (en->place == MF_PLACE_HYBRID && en->n_missing == 0) {
+    if (e->state != MF_ENGINE_CLOSING && en->place == MF_PLACE_HYBRID &&
+        en->n_missing == 0) {
         mf_engine_consider(e, en->owner);
     }
 }

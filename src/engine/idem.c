@@ -6,7 +6,8 @@
 #include <string.h>
 
 struct mf_idem {
-    struct mf_store *store;
+    struct mf_loop *loop;
+    struct mf_store *store; /* NULL: stopped */
     struct mf_map by_key;
 };
 
@@ -20,6 +21,7 @@ struct answer {
     int status; /* 0: under way */
     int64_t created_us;
     bool is_held;
+    bool is_lost; /* there was no memory to keep it */
 };
 
 struct lookup {
@@ -40,10 +42,16 @@ int mf_idem_new(struct mf_idem **out, struct mf_store *store)
     if (m == NULL) {
         return MF_ENOMEM;
     }
+    m->loop = store->loop;
     m->store = store;
     mf_map_init(&m->by_key, key_of);
     *out = m;
     return 0;
+}
+
+void mf_idem_stop(struct mf_idem *m)
+{
+    m->store = NULL;
 }
 
 static struct answer *find(struct mf_idem *m, struct mf_slice key)
@@ -100,6 +108,12 @@ free_both:
     return NULL;
 }
 
+static void fail_ticket(struct mf_idem_ticket *t, int rc)
+{
+    (void)mf_err_set(&t->err, rc, "%s", mf_code_sentence(rc));
+    t->done(t, MF_IDEM_FAILED);
+}
+
 /* Tells a ticket what a recorded answer means for it. */
 static void settle_ticket(struct mf_idem_ticket *t, const uint8_t body_hash[32],
                           int status, struct mf_slice response)
@@ -112,13 +126,23 @@ static void settle_ticket(struct mf_idem_ticket *t, const uint8_t body_hash[32],
     }
     copy = mf_arena_strndup(t->arena, response.p, response.n);
     if (copy == NULL) {
-        (void)mf_err_set(&t->err, MF_ENOMEM, "out of memory");
-        t->done(t, MF_IDEM_FAILED);
+        fail_ticket(t, MF_ENOMEM);
         return;
     }
     t->status = status;
     t->response = mf_slice_of(copy, response.n);
     t->done(t, MF_IDEM_REPLAY);
+}
+
+/* Likewise, of an answer that is here. */
+static void answer_ticket(const struct answer *a, struct mf_idem_ticket *t)
+{
+    if (a->is_lost) { /* never half of it */
+        fail_ticket(t, MF_ENOMEM);
+        return;
+    }
+    settle_ticket(t, a->body_hash, a->status,
+                  mf_slice_of(a->response.p, a->response.n));
 }
 
 static void end_key(struct mf_idem *m, struct mf_slice key, int status,
@@ -130,7 +154,7 @@ static void on_looked_up(struct mf_store_req *req, int rc)
     struct mf_idem_ticket *t = lk->ticket;
     struct mf_idem *m = lk->m;
 
-    mf_loop_assert(m->store->loop);
+    mf_loop_assert(m->loop);
     if (rc == MF_ENOTFOUND) {
         t->done(t, MF_IDEM_PROCEED);
     } else if (rc < 0) {
@@ -157,10 +181,15 @@ static void on_looked_up(struct mf_store_req *req, int rc)
 
 MF_LOOP static int look_up(struct mf_idem *m, struct mf_idem_ticket *t)
 {
-    struct lookup *lk = mf_calloc(1, sizeof(*lk));
-    char *key = mf_strndup(t->key.p, t->key.n);
+    struct lookup *lk;
+    char *key;
     int rc = MF_ENOMEM;
 
+    if (m->store == NULL) {
+        return MF_ECLOSED;
+    }
+    lk = mf_calloc(1, sizeof(*lk));
+    key = mf_strndup(t->key.p, t->key.n);
     if (lk == NULL || key == NULL) {
         goto free_both;
     }
@@ -193,8 +222,7 @@ int mf_idem_begin(struct mf_idem *m, struct mf_idem_ticket *t)
         return 0;
     }
     if (a != NULL) { /* held: the store does not have it yet */
-        settle_ticket(t, a->body_hash, a->status,
-                      mf_slice_of(a->response.p, a->response.n));
+        answer_ticket(a, t);
         return 0;
     }
     a = answer_new(m, t->key, t->body_hash);
@@ -213,8 +241,7 @@ static void wake(struct answer *a, struct mf_list *waiters)
     struct mf_link *k;
 
     while ((k = mf_list_pop_head(waiters)) != NULL) {
-        settle_ticket(mf_container_of(k, struct mf_idem_ticket, link), a->body_hash,
-                      a->status, mf_slice_of(a->response.p, a->response.n));
+        answer_ticket(a, mf_container_of(k, struct mf_idem_ticket, link));
     }
 }
 
@@ -232,6 +259,7 @@ MF_LOOP static void end_key(struct mf_idem *m, struct mf_slice key, int status,
         a->status = status;
         mf_buf_reset(&a->response);
         mf_buf_add_slice(&a->response, response);
+        a->is_lost = mf_buf_status(&a->response) < 0;
         wake(a, &waiters);
         if (!a->is_held) {
             forget(m, a);
@@ -245,8 +273,7 @@ MF_LOOP static void end_key(struct mf_idem *m, struct mf_slice key, int status,
         int rc = mf_idem_begin(m, w);
 
         if (rc < 0) {
-            (void)mf_err_set(&w->err, rc, "%s", mf_code_sentence(rc));
-            w->done(w, MF_IDEM_FAILED);
+            fail_ticket(w, rc);
         }
     }
 }
@@ -288,7 +315,7 @@ bool mf_idem_find(struct mf_idem *m, struct mf_slice key, struct mf_store_idem *
 {
     struct answer *a = find(m, key);
 
-    if (a == NULL || a->status == 0) {
+    if (a == NULL || a->status == 0 || a->is_lost) {
         return false;
     }
     out->key = a->key;

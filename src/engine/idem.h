@@ -19,6 +19,8 @@ struct mf_idem;
 
 MF_MUST MF_LOOP int mf_idem_new(struct mf_idem **out, struct mf_store *store);
 MF_LOOP void mf_idem_free(struct mf_idem *m);
+/* The store is about to be closed: it is asked no more (MF_ECLOSED). */
+MF_LOOP void mf_idem_stop(struct mf_idem *m);
 MF_MUST MF_LOOP int mf_idem_begin(struct mf_idem *m, struct mf_idem_ticket *t);
 MF_LOOP void mf_idem_end(struct mf_idem *m, struct mf_idem_ticket *t, int status,
                          struct mf_slice response);

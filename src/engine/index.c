@@ -46,7 +46,7 @@ struct mf_index {
     struct mf_record_maker maker;
     struct mf_lane *late_lane;
     struct mf_list late; /* struct late_round */
-    bool is_late_running, is_paused;
+    bool is_late_running, is_paused, is_stopped;
     struct mf_backfill *backfill;
     mf_index_closed_fn closed;
     void *closed_arg;
@@ -98,7 +98,7 @@ MF_LOOP static struct mf_entry_msg *find_message(struct mf_index *x,
 MF_LOOP static void hand_over(struct mf_index *x, const struct mf_item *it, uint32_t i,
                               struct mf_record_task *rt, bool has_vector)
 {
-    struct mf_entry_msg *m = find_message(x, it, i);
+    struct mf_entry_msg *m = x->is_stopped ? NULL : find_message(x, it, i);
     struct mf_entry *e;
 
     if (m == NULL) {
@@ -229,7 +229,8 @@ MF_LOOP static void start_late_job(struct mf_index *x)
 {
     struct late_job *lj;
 
-    if (x->is_late_running || x->is_paused || mf_list_is_empty(&x->late)) {
+    if (x->is_late_running || x->is_paused || x->is_stopped ||
+        mf_list_is_empty(&x->late)) {
         return;
     }
     lj = mf_calloc(1, sizeof(*lj));
@@ -387,6 +388,9 @@ MF_LOOP static int submit_text(struct mf_index *x, struct mf_index_job *j,
 int mf_index_texts(struct mf_index *x, struct mf_index_job *j)
 {
     MF_ASSERT(j->n > 0);
+    if (x->is_stopped) {
+        return MF_ECLOSED;
+    }
     j->n_left = j->n;
     j->rc = 0;
     for (size_t i = 0; i < j->n; i++) {
@@ -419,6 +423,12 @@ void mf_index_pause(struct mf_index *x, bool pause)
     x->is_paused = pause;
     mf_embed_pause(x->p.embed, pause);
     start_late_job(x);
+}
+
+void mf_index_stop(struct mf_index *x)
+{
+    x->is_stopped = true;
+    mf_backfill_stop(x->backfill);
 }
 
 void mf_index_tick(struct mf_index *x, uint64_t now_ms)

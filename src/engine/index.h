@@ -71,6 +71,8 @@ struct mf_index_job {
 
 MF_MUST MF_LOOP int mf_index_texts(struct mf_index *x, struct mf_index_job *j);
 
+/* Nothing new is begun, and what was made is dropped: the rooms around are closed. */
+MF_LOOP void mf_index_stop(struct mf_index *x);
 typedef void (*mf_index_closed_fn)(void *arg);
 /* After embed and store were closed. */
 MF_LOOP void mf_index_close(struct mf_index *x, mf_index_closed_fn closed, void *arg);

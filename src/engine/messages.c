@@ -106,9 +106,6 @@ MF_LOOP static int take_round(struct look *lk, struct mf_entry *en)
     bool is_written = en->place == MF_PLACE_WRITE;
     int rc = 0;
 
-    if (lk->c->part == MF_LIST_WRITE_BUFFER && !is_written) {
-        return 0;
-    }
     if (hold(lk, en->item) < 0) {
         return MF_ENOMEM;
     }
@@ -251,7 +248,23 @@ MF_LOOP static int ask_store(struct look *lk, enum mf_store_op op)
     lk->req.user_id = lk->resolve.got[0].user_id;
     lk->req.session_id = lk->resolve.got[0].id;
     lk->has_req = true;
-    return mf_store_submit(lk->e->store, &lk->req.req);
+    return lk->e->state == MF_ENGINE_CLOSING
+               ? MF_ECLOSED
+               : mf_store_submit(lk->e->store, &lk->req.req);
+}
+
+/* Short, whatever else waits for the store. */
+MF_LOOP static int take_written(struct look *lk, const struct mf_resolve *r,
+                                const struct mf_userbuf *u)
+{
+    mf_list_each (&u->write, k) {
+        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_place);
+
+        if (mf_slice_eq(en->item->session_id, r->got[0].id) && take_round(lk, en) < 0) {
+            return MF_ENOMEM;
+        }
+    }
+    return 0;
 }
 
 MF_LOOP static int take_session(struct look *lk, const struct mf_resolve *r)
@@ -260,6 +273,9 @@ MF_LOOP static int take_session(struct look *lk, const struct mf_resolve *r)
 
     if (u == NULL) {
         return 0;
+    }
+    if (lk->c->part == MF_LIST_WRITE_BUFFER) {
+        return take_written(lk, r, u);
     }
     mf_list_each (&u->all, k) {
         struct mf_entry *en = mf_container_of(k, struct mf_entry, in_user);
@@ -281,13 +297,16 @@ MF_LOOP static void on_list_resolved(struct mf_resolve *r, int rc)
         return;
     }
     rc = take_session(lk, r);
-    if (rc == 0 && c->part == MF_LIST_WRITE_BUFFER && lk->e->conf->buffer_enabled) {
+    if (rc == 0 && (c->limit == 0 ||
+                    (c->part == MF_LIST_WRITE_BUFFER && lk->e->conf->buffer_enabled))) {
         sort_and_cut(lk);
         finish(lk, 0);
         return;
     }
     if (rc == 0) {
-        lk->req.limit = c->limit;
+        /* What was taken here may be among the store's rows when it answers, and is
+         * dropped from them: there must be enough others. */
+        lk->req.limit = c->limit + lk->n_rows + lk->n_hidden;
         lk->req.sort = c->sort;
         lk->req.is_descending = c->is_descending;
         rc = ask_store(lk, MF_STORE_LIST_MESSAGES);
@@ -300,8 +319,13 @@ MF_LOOP static void on_list_resolved(struct mf_resolve *r, int rc)
 MF_LOOP static int start(struct mf_engine *e, struct mf_messages_call *c, bool is_read,
                          void (*next)(struct mf_resolve *r, int rc))
 {
-    struct look *lk = mf_calloc(1, sizeof(*lk));
+    int rc = mf_call_check(e, &c->call, false);
+    struct look *lk;
 
+    if (rc < 0) {
+        return rc;
+    }
+    lk = mf_calloc(1, sizeof(*lk));
     if (lk == NULL) {
         return mf_call_fail(&c->call, MF_ENOMEM, NULL, "out of memory");
     }
@@ -323,14 +347,26 @@ int mf_engine_list(struct mf_engine *e, struct mf_messages_call *c)
 
 /* ---- read ---- */
 
-static struct mf_listed *find_row(struct look *lk, struct mf_slice id)
+/* Where each of the ids stands among the rows; an id that is asked for twice: where
+ * its first stands. */
+static const struct mf_listed **rows_by_id(const struct look *lk,
+                                           const struct mf_idset *set)
 {
+    size_t n = (lk->c->n_ids + 1) * sizeof(struct mf_listed *);
+    const struct mf_listed **at = mf_arena_alloc(lk->c->call.arena, n);
+
+    if (at == NULL) {
+        return NULL;
+    }
+    memset(at, 0, n);
     for (size_t i = 0; i < lk->n_rows; i++) {
-        if (mf_slice_eq(lk->rows[i].id, id)) {
-            return &lk->rows[i];
+        size_t k = mf_idset_find(set, lk->rows[i].id);
+
+        if (k != MF_IDSET_NONE) {
+            at[k] = &lk->rows[i];
         }
     }
-    return NULL;
+    return at;
 }
 
 MF_LOOP static int order_as_asked(struct look *lk)
@@ -339,13 +375,18 @@ MF_LOOP static int order_as_asked(struct look *lk)
     struct mf_listed *out = mf_array(c->n_ids + 1, sizeof(*out));
     struct mf_slice *missing =
         mf_arena_alloc(c->call.arena, (c->n_ids + 1) * sizeof(*missing));
+    const struct mf_listed **at = NULL;
+    struct mf_idset set;
 
-    if (out == NULL || missing == NULL) {
+    if (mf_idset_build(&set, c->call.arena, c->ids, c->n_ids) == 0) {
+        at = rows_by_id(lk, &set);
+    }
+    if (out == NULL || missing == NULL || at == NULL) {
         mf_free(out);
         return MF_ENOMEM;
     }
     for (size_t i = 0; i < c->n_ids; i++) {
-        struct mf_listed *row = find_row(lk, c->ids[i]);
+        const struct mf_listed *row = at[mf_idset_find(&set, c->ids[i])];
 
         if (row == NULL) {
             missing[c->n_missing++] = c->ids[i];

@@ -33,8 +33,12 @@ static void on_settled(struct mf_settle *s, int rc)
 
 int mf_engine_flush(struct mf_engine *e, struct mf_call *c)
 {
+    int rc = mf_call_check(e, c, false);
     struct flush_all *f;
 
+    if (rc < 0) {
+        return rc;
+    }
     if (!c->scope->is_admin) {
         return mf_call_fail(c, MF_EFORBIDDEN, NULL,
                             "only the administrator may flush the buffers");

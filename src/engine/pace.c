@@ -7,7 +7,9 @@
 
 static bool is_short(const struct mf_pace *p, const struct mf_pace_view *v, double ms)
 {
-    return (double)(v->delay_ns - p->delay_ns) / 1e6 > ms * MF_PACE_SHORT_SHARE;
+    /* A look at /proc that failed reads 0: no waiting, not a wrapped one. */
+    return v->delay_ns > p->delay_ns &&
+           (double)(v->delay_ns - p->delay_ns) / 1e6 > ms * MF_PACE_SHORT_SHARE;
 }
 
 static bool is_busy(const struct mf_pace *p, const struct mf_pace_view *v, double ms)

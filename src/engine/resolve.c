@@ -89,12 +89,20 @@ MF_LOOP static int advance(struct mf_resolve *r)
     return 0;
 }
 
+/* What comes next would meet rooms that are closed. */
+static bool is_too_late(const struct mf_resolve *r)
+{
+    return r->call->engine->state == MF_ENGINE_CLOSING;
+}
+
 MF_LOOP static void on_known(struct mf_directory_wait *w, int rc,
                              const struct mf_known *k)
 {
     struct mf_resolve *r = mf_container_of(w, struct mf_resolve, wait);
 
-    if (rc == MF_ENOTFOUND) {
+    if (is_too_late(r)) {
+        rc = MF_ECLOSED;
+    } else if (rc == MF_ENOTFOUND) {
         rc = not_found(r);
     } else if (rc < 0) {
         rc = mf_call_blame(r->call, rc, &w->err);
@@ -114,7 +122,7 @@ static void on_turn_end(struct mf_turn_hook *h)
     struct mf_resolve *r = mf_container_of(h, struct mf_resolve, hook);
 
     mf_loop_assert(r->call->engine->loop);
-    r->done(r, r->rc);
+    r->done(r, is_too_late(r) ? MF_ECLOSED : r->rc);
 }
 
 void mf_resolve_start(struct mf_resolve *r, struct mf_call *c,

@@ -19,40 +19,41 @@ static bool matches(const struct mf_settle *s, const struct mf_item *it)
            covers(s->session_id, it->session_id) && covers(s->agent_id, it->agent_id);
 }
 
-static bool has_match(const struct mf_settle *s, const struct mf_userbuf *u)
+/* A dead letter on its way out of the journal. */
+static bool is_purged(const struct mf_entry *en)
 {
-    mf_list_each (&u->all, k) {
-        if (matches(s, mf_container_of(k, struct mf_entry, in_user)->item)) {
+    return en->user_data != NULL;
+}
+
+static struct mf_item *item_of(struct mf_link *in_user)
+{
+    return mf_container_of(in_user, struct mf_entry, in_user)->item;
+}
+
+static bool has_match(const struct mf_settle *s, const struct mf_list *in_user)
+{
+    mf_list_each (in_user, k) {
+        if (matches(s, item_of(k))) {
             return true;
         }
     }
     return false;
 }
 
-static size_t count_of_user(const struct mf_settle *s, const struct mf_userbuf *u)
+static size_t count_match(const struct mf_settle *s, const struct mf_list *in_user)
 {
     size_t n = 0;
 
-    mf_list_each (&u->all, k) {
-        n += matches(s, mf_container_of(k, struct mf_entry, in_user)->item);
+    mf_list_each (in_user, k) {
+        n += matches(s, item_of(k));
     }
     return n;
 }
 
-MF_LOOP static size_t count_all(struct mf_engine *e, const struct mf_settle *s)
+MF_LOOP static size_t count_adding(const struct mf_engine *e, const struct mf_settle *s)
 {
     size_t n = 0;
 
-    mf_list_each (mf_buffers_users(e->buffers), k) {
-        const struct mf_userbuf *u = mf_container_of(k, struct mf_userbuf, in_all);
-
-        if (covers(s->user_id, mf_id_slice(&u->user_id))) {
-            n += count_of_user(s, u);
-        }
-    }
-    mf_list_each (&e->erasing, k) {
-        n += matches(s, mf_container_of(k, struct mf_entry, in_user)->item);
-    }
     mf_list_each (&e->adding, k) {
         const struct mf_add_work *w = mf_container_of(k, struct mf_add_work, link);
 
@@ -61,44 +62,98 @@ MF_LOOP static size_t count_all(struct mf_engine *e, const struct mf_settle *s)
     return n;
 }
 
-/* Dead letters of the scope: erased, or in the way. */
+static size_t count_stored(const struct mf_engine *e)
+{
+    size_t n = 0;
+
+    mf_list_each (&e->erasing, k) {
+        n += !is_purged(mf_container_of(k, struct mf_entry, in_user));
+    }
+    return n;
+}
+
+/* What the settle has to wait for; AGENT: one, until a sweep met none. */
+MF_LOOP static size_t count(struct mf_engine *e, struct mf_settle *s)
+{
+    const struct mf_buffers *b = e->buffers;
+    const struct mf_userbuf *u;
+
+    switch (s->width) {
+    case MF_SETTLE_AGENT: return 1;
+    case MF_SETTLE_ALL:
+        s->has_parked = mf_buffers_n_entries(b, MF_PLACE_PARKED) > 0;
+        return mf_buffers_n_entries(b, MF_PLACE_WRITE) +
+               mf_buffers_n_entries(b, MF_PLACE_HYBRID) +
+               mf_buffers_n_entries(b, MF_PLACE_QUEUED) +
+               mf_buffers_n_entries(b, MF_PLACE_FLYING) + count_stored(e) +
+               count_adding(e, s);
+    case MF_SETTLE_USER: break;
+    }
+    u = mf_userbuf_find(e->buffers, s->user_id);
+    return (u == NULL ? 0 : count_match(s, &u->all)) + count_match(s, &e->erasing) +
+           count_adding(e, s);
+}
+
+/* For good: out of buffers, journal, shelves and the answers that are held. */
+MF_LOOP static void purge(struct mf_engine *e, struct mf_entry *en,
+                          struct mf_list *gone)
+{
+    for (uint32_t i = 0; i < en->item->n_msgs; i++) {
+        mf_library_removed(e->library, en->item->user_id, en->msgs[i].seq);
+    }
+    if (en->item->idem_key.n > 0) {
+        mf_idem_drop(e->idem, en->item->idem_key);
+    }
+    mf_entry_stored(e->buffers, en);
+    en->user_data = e; /* see is_purged */
+    mf_list_push_tail(gone, &en->in_place);
+}
+
+/* Dead letters of the scope: erased, or in the way. The last one may take the user's
+ * buffer with it. */
 MF_LOOP static int purge_parked(struct mf_engine *e, struct mf_settle *s,
                                 struct mf_userbuf *u)
 {
     struct mf_list gone;
+    struct mf_link *k = mf_list_head(&u->all);
 
     mf_list_init(&gone);
-    mf_list_each_safe (&u->all, k) {
+    for (size_t left = u->all.n; left > 0; left--) {
         struct mf_entry *en = mf_container_of(k, struct mf_entry, in_user);
 
+        k = k->next;
         if (en->place != MF_PLACE_PARKED || !matches(s, en->item)) {
             continue;
         }
         if (!s->may_purge) {
             return MF_ECONFLICT;
         }
-        mf_entry_stored(e->buffers, en);
-        mf_list_push_tail(&gone, &en->in_place);
+        purge(e, en, &gone);
     }
     mf_engine_erase(e, &gone);
     return 0;
 }
 
 /* Asks again for the flush of all that matches: a full queue may have refused. */
+MF_LOOP static int drive_user(struct mf_engine *e, struct mf_settle *s,
+                              struct mf_userbuf *u)
+{
+    if (u == NULL || !has_match(s, &u->all)) {
+        return 0;
+    }
+    s->has_met = true;
+    mf_engine_push_all(e, u, MF_FLUSH_CRITICAL);
+    return s->width == MF_SETTLE_ALL ? 0 : purge_parked(e, s, u);
+}
+
 MF_LOOP static int drive(struct mf_engine *e, struct mf_settle *s)
 {
     int rc = 0;
 
-    mf_list_each_safe (mf_buffers_users(e->buffers), k) {
-        struct mf_userbuf *u = mf_container_of(k, struct mf_userbuf, in_all);
-
-        if (!covers(s->user_id, mf_id_slice(&u->user_id)) || !has_match(s, u)) {
-            continue;
-        }
-        mf_engine_push_all(e, u, MF_FLUSH_CRITICAL);
-        if (purge_parked(e, s, u) < 0) {
-            rc = MF_ECONFLICT;
-        }
+    if (s->width == MF_SETTLE_USER) {
+        rc = drive_user(e, s, mf_userbuf_find(e->buffers, s->user_id));
+    } else {
+        mf_engine_sweep(e);
     }
     mf_flush_kick(e->flush);
     return rc;
@@ -113,17 +168,30 @@ static void finish(struct mf_settle *s, int rc)
     s->done(s, rc);
 }
 
+static void finish_counted(struct mf_settle *s)
+{
+    finish(s, s->has_parked ? MF_ECONFLICT : 0);
+}
+
 void mf_settle_begin(struct mf_engine *e, struct mf_settle *s)
 {
     s->engine = e;
-    s->is_done = false;
+    s->is_done = s->has_parked = false;
+    s->has_met = true; /* a sweep under way has passed some by */
+    s->width = s->user_id.n > 0    ? MF_SETTLE_USER
+               : s->agent_id.n > 0 ? MF_SETTLE_AGENT
+                                   : MF_SETTLE_ALL;
     s->max_seq = e->next_seq - 1;
     s->deadline_ms = mf_loop_now_ms(e->loop) + e->conf->buffer_flush_timeout_ms;
-    s->n_left = count_all(e, s);
+    s->n_left = count(e, s);
     memset(&s->link, 0, sizeof(s->link));
     mf_list_push_tail(&e->settles.active, &s->link);
+    if (e->state == MF_ENGINE_CLOSING) {
+        finish(s, MF_ECLOSED);
+        return;
+    }
     if (s->n_left == 0) {
-        finish(s, 0);
+        finish_counted(s);
         return;
     }
     if (drive(e, s) < 0) {
@@ -150,16 +218,81 @@ bool mf_settle_is_closing(const struct mf_engine *e, struct mf_slice user_id,
     return false;
 }
 
-void mf_settle_gone(struct mf_engine *e, const struct mf_item *it)
+static void step(struct mf_settle *s)
+{
+    MF_ASSERT(s->n_left > 0);
+    if (--s->n_left == 0) {
+        finish_counted(s);
+    }
+}
+
+void mf_settle_gone(struct mf_engine *e, const struct mf_item *it, bool was_parked)
+{
+    mf_list_each_safe (&e->settles.active, k) {
+        struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
+        /* A sweep tells AGENT, and ALL did not count what was parked. */
+        bool is_counted =
+            s->width == MF_SETTLE_USER || (s->width == MF_SETTLE_ALL && !was_parked);
+
+        if (!s->is_done && is_counted && matches(s, it)) {
+            step(s);
+        }
+    }
+}
+
+void mf_settle_parked(struct mf_engine *e, const struct mf_item *it)
 {
     mf_list_each_safe (&e->settles.active, k) {
         struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
 
-        if (s->is_done || !matches(s, it)) {
+        if (!s->is_done && s->width == MF_SETTLE_ALL && matches(s, it)) {
+            s->has_parked = true;
+            step(s);
+        }
+    }
+}
+
+/* ---- along with the sweep of all users ---- */
+
+/* What is not among the users yet will be, or is gone before the sweep ends. */
+void mf_settle_sweep_begins(struct mf_engine *e)
+{
+    mf_list_each (&e->settles.active, k) {
+        struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
+
+        if (s->width == MF_SETTLE_AGENT) {
+            s->has_met = count_adding(e, s) > 0;
+        }
+    }
+}
+
+void mf_settle_visit(struct mf_engine *e, struct mf_userbuf *u)
+{
+    struct mf_id user_id = u->user_id; /* a purge may take the buffer away */
+
+    mf_list_each_safe (&e->settles.active, k) {
+        struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
+
+        if (!s->is_done && s->width != MF_SETTLE_USER && u != NULL) {
+            if (drive_user(e, s, u) < 0) {
+                finish(s, MF_ECONFLICT);
+            }
+            u = mf_userbuf_find(e->buffers, mf_id_slice(&user_id));
+        }
+    }
+}
+
+/* In the order in which rounds go (adding, users, erasing) each one was met that was
+ * not gone before. */
+void mf_settle_sweep_ends(struct mf_engine *e)
+{
+    mf_list_each_safe (&e->settles.active, k) {
+        struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
+
+        if (s->is_done || s->width != MF_SETTLE_AGENT) {
             continue;
         }
-        MF_ASSERT(s->n_left > 0);
-        if (--s->n_left == 0) {
+        if (!s->has_met && !has_match(s, &e->erasing)) {
             finish(s, 0);
         }
     }

@@ -10,6 +10,19 @@
 
 #include <string.h>
 
+/* The journal closed before it could be asked: a restart stores them once more. */
+MF_LOOP static void forget_unerased(struct mf_engine *e)
+{
+    struct mf_link *k;
+
+    while ((k = mf_list_pop_head(&e->unerased)) != NULL) {
+        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_place);
+
+        mf_list_remove(&e->erasing, &en->in_user);
+        mf_entry_free(e->buffers, en);
+    }
+}
+
 static void on_timers_closed(uv_handle_t *h)
 {
     struct mf_engine *e = mf_container_of((uv_timer_t *)h, struct mf_engine, tick);
@@ -18,6 +31,9 @@ static void on_timers_closed(uv_handle_t *h)
 
     mf_loop_assert(e->loop);
     mf_loop_forget_hook(e->loop, &e->ready_hook);
+    mf_loop_forget_hook(e->loop, &e->stop_hook);
+    mf_loop_forget_hook(e->loop, &e->sweep_hook);
+    forget_unerased(e);
     mf_directory_free(e->directory);
     mf_idem_free(e->idem);
     if (e->buffers != NULL) {
@@ -102,16 +118,24 @@ MF_LOOP static bool is_drained(const struct mf_engine *e)
            mf_list_is_empty(&e->erasing);
 }
 
-MF_LOOP static void push_everything(struct mf_engine *e)
+/* From here on nothing new begins: who goes on with a call sees MF_ECLOSED. */
+MF_LOOP static void begin_closing(struct mf_engine *e)
 {
-    mf_list_each_safe (mf_buffers_users(e->buffers), k) {
-        mf_engine_push_all(e, mf_container_of(k, struct mf_userbuf, in_all),
-                           MF_FLUSH_CRITICAL);
+    e->state = MF_ENGINE_CLOSING;
+    if (e->index != NULL) {
+        mf_index_stop(e->index);
     }
-    mf_flush_kick(e->flush);
+    if (e->directory != NULL) {
+        mf_directory_stop(e->directory);
+    }
+    if (e->idem != NULL) {
+        mf_idem_stop(e->idem);
+    }
+    (void)uv_timer_stop(&e->tick);
+    (void)uv_timer_stop(&e->pace_timer);
 }
 
-void mf_engine_stop_step(struct mf_engine *e)
+MF_LOOP static void stop_step(struct mf_engine *e)
 {
     bool in_time = mf_loop_now_ms(e->loop) < e->drain_until_ms;
 
@@ -122,18 +146,37 @@ void mf_engine_stop_step(struct mf_engine *e)
         return; /* answers first; settles are flushing already */
     }
     if (!is_drained(e) && in_time && !mf_journal_is_dead(e->journal)) {
-        push_everything(e);
+        mf_engine_sweep(e);
+        mf_flush_kick(e->flush);
         return;
     }
-    e->state = MF_ENGINE_CLOSING;
     if (!is_drained(e)) {
         mf_log_info("drain_ended", "left_in_journal=%zu",
                     mf_buffers_n_messages(e->buffers));
     }
+    begin_closing(e);
     mf_settle_cancel_all(e);
-    (void)uv_timer_stop(&e->tick);
-    (void)uv_timer_stop(&e->pace_timer);
     close_rooms(e);
+}
+
+static void on_stop_step(struct mf_turn_hook *h)
+{
+    struct mf_engine *e = mf_container_of(h, struct mf_engine, stop_hook);
+
+    mf_loop_assert(e->loop);
+    stop_step(e);
+}
+
+void mf_engine_init_stop(struct mf_engine *e)
+{
+    e->stop_hook.fn = on_stop_step;
+}
+
+void mf_engine_stop_later(struct mf_engine *e)
+{
+    if (e->state == MF_ENGINE_DRAINING) {
+        mf_loop_at_turn_end(e->loop, &e->stop_hook);
+    }
 }
 
 void mf_engine_close(struct mf_engine *e, mf_engine_closed_fn closed, void *arg)
@@ -160,12 +203,10 @@ void mf_engine_abandon(struct mf_engine *e)
 {
     bool is_closed = false;
 
-    e->state = MF_ENGINE_CLOSING;
+    mf_loop_assert(e->loop);
+    begin_closing(e);
     e->closed = on_abandoned;
     e->closed_arg = &is_closed;
-    (void)uv_timer_stop(&e->tick);
-    (void)uv_timer_stop(&e->pace_timer);
-    mf_loop_assert(e->loop);
     close_rooms(e);
     while (!is_closed) {
         (void)uv_run(mf_loop_uv(e->loop), UV_RUN_ONCE);
