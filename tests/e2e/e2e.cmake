@@ -8,7 +8,7 @@ mf_pytest(soak e2e/test_soak.py LABEL torture)
 mf_pytest(handover e2e/test_handover.py LABEL torture)
 if(TEST torture.kill)
   set_property(TEST torture.kill APPEND PROPERTY
-    ENVIRONMENT "MF_KILL_CYCLES=200;MF_TERM_CYCLES=50")
+    ENVIRONMENT "MF_KILL_CYCLES=200;MF_CALL_CYCLES=90;MF_TERM_CYCLES=50")
   set_property(TEST torture.soak APPEND PROPERTY ENVIRONMENT "MF_SOAK_SECONDS=30")
   set_property(TEST torture.handover APPEND PROPERTY ENVIRONMENT "MF_HAND_OVERS=1000")
   set_tests_properties(torture.kill torture.soak torture.handover PROPERTIES TIMEOUT 3600)

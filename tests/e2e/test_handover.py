@@ -148,3 +148,16 @@ def test_an_update_or_delete_in_the_midst_of_a_hand_over_holds(start_server):
                 assert message not in talk.found(user, old, top_k=100)
                 assert [r["id"] for r in talk.list(session, limit=1, order="desc")] == [kept]
     talk.close()
+
+
+def test_what_was_stored_while_nobody_asked_is_found(start_server):
+    """The user's records are in memory from an earlier question and must follow."""
+    talk = Talk(start_server(*QUICK, "buffer.round_buffer.max_size=2").port)
+    user, _, session = talk.owner("silent")
+    sent = []
+    for n in range(15):
+        assert set(talk.found(user, "box", top_k=TOP_K)) == set(sent)
+        sent += talk.add(session, *[f"box {rare(n)} {i}" for i in range(1 + n % 3)])
+        talk.wait_until_stored(session, len(sent))
+    assert set(talk.found(user, "box", top_k=TOP_K)) == set(sent)
+    talk.close()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL and SIGTERM at random moments under load: what was acknowledged is there, once.
 
-MF_KILL_CYCLES and MF_TERM_CYCLES say how often, MF_SEED repeats a run."""
+MF_KILL_CYCLES, MF_CALL_CYCLES and MF_TERM_CYCLES say how often, MF_SEED repeats a run."""
 import os
 import random
 import signal
@@ -11,10 +11,12 @@ import subprocess
 import threading
 import time
 
+import pytest
 from ledger import Ledger, check_found, check_session, retry
 from talk import Talk
 
 KILLS = int(os.environ.get("MF_KILL_CYCLES", "25"))
+CALLS = int(os.environ.get("MF_CALL_CYCLES", "12"))
 TERMS = int(os.environ.get("MF_TERM_CYCLES", "5"))
 SEED = int(os.environ.get("MF_SEED", str(random.SystemRandom().randrange(1 << 32))))
 CONNECTIONS = 4
@@ -46,9 +48,9 @@ class Torture:
 
     def start(self, settings):
         began = time.monotonic()
-        server = self.start_server(*settings, data=self.data, port=self.port)
+        self.server = self.start_server(*settings, data=self.data, port=self.port)
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-        return server
+        return self.server
 
     def load(self, server, seconds, stop):
         """`stop` ends the server after so many seconds of load; what it returned."""
@@ -139,10 +141,63 @@ def test_sigkill_during_recovery_loses_nothing(start_server, tmp_path):
     t.check(t.start([]), everything=True)
 
 
-def start_bare(t):
-    return subprocess.Popen(
-        [os.environ["MEMFUSE_BIN"], "serve", "--set", f"data.dir={t.data}", "--set",
-         f"server.port={t.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def start_bare(t, *before, settings=()):
+    words = [*before, os.environ["MEMFUSE_BIN"], "serve", "--set", f"data.dir={t.data}",
+             "--set", f"server.port={t.port}"]
+    for setting in settings:
+        words += ["--set", setting]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def is_open(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def may_trace():
+    return subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], check=False,
+                          capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64", "write,writev"])
+def test_sigkill_at_a_system_call_loses_and_doubles_nothing(start_server, tmp_path, call):
+    """The thin windows: the process dies as it enters its nth such call."""
+    if not may_trace():
+        pytest.skip("strace may not trace here")
+    t = Torture(start_server, tmp_path)
+    died_loaded = 0
+    for cycle in range(CALLS // 3):
+        nth = int(2 ** (1 + t.rng.random() * 8))  # of one thread
+        process = start_bare(
+            t, "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+            f"inject={call}:signal=KILL:when={nth}", settings=SHAPES[cycle % len(SHAPES)])
+        while process.poll() is None and not is_open(t.port):
+            time.sleep(0.001)
+        died_loaded += process.poll() is None
+        t.load(process, 0, end_traced)
+        t.check(t.start([]))
+        stop_current(t)
+    t.check(t.start([]), everything=True)
+    print(f"{call}: {died_loaded} of {CALLS // 3} died under load")
+
+
+def end_traced(process):
+    """It dies by itself; when there were too few such calls, by us."""
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        for child in children_of(process.pid):
+            os.kill(child, signal.SIGKILL)
+        process.wait(20)
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(x) for x in f.read().split()]
+
+
+def stop_current(t):
+    assert t.server.stop() == 0
 
 
 def test_sigterm_under_load_ends_well_and_loses_nothing(start_server, tmp_path):
@@ -151,13 +206,26 @@ def test_sigterm_under_load_ends_well_and_loses_nothing(start_server, tmp_path):
         server = t.start(SHAPES[cycle % len(SHAPES)])
         if cycle:
             t.check(server)
-        code = t.load(server, t.delay(1.5), lambda s: s.stop())
+        code = t.load(server, t.delay(1.5), stop_after_a_pause if cycle % 3 == 2 else stop)
         assert code == 0, server.log()
     t.check(t.start([]), everything=True)
     t.tell(TERMS)
     unknown = len(t.rounds("unknown"))
     # what is committed is answered before the end: only a request on its way may be lost
     assert unknown <= TERMS * CONNECTIONS
+
+
+def stop(server):
+    return server.stop()
+
+
+def stop_after_a_pause(server):
+    """As if the machine had slept."""
+    server.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    server.process.send_signal(signal.SIGCONT)
+    time.sleep(0.05)
+    return server.stop()
 
 
 def test_a_second_sigterm_ends_the_process_at_once(start_server, tmp_path):
@@ -207,7 +275,7 @@ def test_clients_that_go_away_in_the_midst_harm_nobody(start_server):
         other.wire.send(whole[:cut])
         other.close()
     assert talk.list(session) == []
-    for _ in range(100):
+    for _ in range(60):
         other = Talk(server.port)
         other.wire.send(whole)
         other.close()

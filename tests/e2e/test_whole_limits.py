@@ -168,6 +168,33 @@ def test_with_the_store_locked_adds_go_on_and_all_arrives_later(start_server):
     talk.close()
 
 
+def test_full_buffers_refuse_with_a_time_to_come_back(start_server):
+    """Far more comes than the store takes: bounded, said, and over when the store is back."""
+    server = start_server("buffer.max_bytes=1MiB", "flush.retry_first=0.05",
+                          "flush.retry_max=0.1")
+    talk = Talk(server.port)
+    _, _, session = talk.owner("flood")
+    lock = lock_store(server.data)
+    acked, refused = [], None
+    while refused is None:
+        answer = add(server, session, f"drop {rare(len(acked))} " + "water " * 1000)
+        if answer.status_code == 201:
+            acked += answer.json()["data"]["message_ids"]
+            assert len(acked) < 1000, "1 MiB is not full after 6 MB"
+        else:
+            refused = answer
+    assert refused.status_code == 503, refused.text
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert refused.json()["code"] == 503 and refused.json()["message"]
+    assert server.request("GET", "/api/v1/health").status_code == 200
+    assert len(talk.read(session, acked)) == len(acked)
+    lock.close()
+    wait_for(lambda: add(server, session, "one more").status_code == 201)
+    talk.flush()
+    assert len(talk.read(session, acked)) == len(acked)
+    talk.close()
+
+
 def lock_reads(data):
     """Nobody reads the store either: the locks of SQLite's WAL index, held by us."""
     f = open(data / "memfuse.db-shm", "r+b")
