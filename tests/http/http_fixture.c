@@ -239,15 +239,27 @@ size_t mf_count(const struct mf_buf *b, const char *part)
     return n;
 }
 
-/* Complete answers at the head of `b` (not of HEAD requests). */
-static size_t count_answers(const struct mf_buf *b)
+/* An answer's head is shorter; a search over all the rest would cost the square. */
+#define HEAD_MAX 2048
+
+static const char *find_in_head(const struct mf_buf *b, const char *from,
+                                const char *part)
 {
-    const char *at = b->p;
+    size_t left = (size_t)(b->p + b->n - from);
+
+    return memmem(from, mf_min(left, (size_t)HEAD_MAX), part, strlen(part));
+}
+
+/* Complete answers in `b` from `*at` on (not of HEAD requests); moves it behind them.
+ */
+static size_t count_answers(const struct mf_buf *b, size_t *at)
+{
     size_t n = 0;
 
-    while (at != NULL && at < b->p + b->n) {
-        const char *end = find_after(b, at, "\r\n\r\n");
-        const char *length = find_after(b, at, "Content-Length: ");
+    while (*at < b->n) {
+        const char *head = b->p + *at;
+        const char *end = find_in_head(b, head, "\r\n\r\n");
+        const char *length = find_in_head(b, head, "Content-Length: ");
         size_t body = 0;
 
         if (end == NULL) {
@@ -259,7 +271,7 @@ static size_t count_answers(const struct mf_buf *b)
         if ((size_t)(b->p + b->n - end) < 4 + body) {
             break;
         }
-        at = end + 4 + body;
+        *at = (size_t)(end - b->p) + 4 + body;
         n++;
     }
     return n;
@@ -267,7 +279,10 @@ static size_t count_answers(const struct mf_buf *b)
 
 void mf_hear_answers(struct mf_http_fixture *f, int fd, struct mf_buf *out, size_t n)
 {
-    for (unsigned turns = 0; count_answers(out) < n; turns++) {
+    size_t at = 0;
+    size_t n_heard = count_answers(out, &at);
+
+    for (unsigned turns = 0; n_heard < n; turns++) {
         ssize_t got = hear_some(fd, out);
 
         MF_CHECK(turns < WAIT_TURNS);
@@ -275,6 +290,7 @@ void mf_hear_answers(struct mf_http_fixture *f, int fd, struct mf_buf *out, size
         if (got < 0) {
             mf_turns(f, 1);
         }
+        n_heard += count_answers(out, &at);
     }
 }
 
