@@ -293,9 +293,10 @@ MF_LOOP static void init_engine(struct mf_engine *e, struct mf_loop *l,
 static void on_pace(uv_timer_t *t)
 {
     struct mf_engine *e = mf_container_of(t, struct mf_engine, pace_timer);
-    struct mf_pace_view v = {.delay_ns = mf_pace_thread_delay_ns(),
-                             .n_added = e->n_added,
-                             .max_wait_ms = e->hbuf_limits.flush_interval_ms};
+    struct mf_pace_view v = {
+        .delay_ns = mf_pace_thread_delay_ns(),
+        .n_added = e->n_added,
+        .max_wait_ms = mf_min(e->hbuf_limits.flush_interval_ms, MF_PACE_MAX_MS)};
     bool pause;
 
     mf_loop_assert(e->loop);

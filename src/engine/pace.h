@@ -21,6 +21,8 @@
 #define MF_PACE_BUSY_RATE    8000
 /* Share of the time that the loop wanted to run and could not. */
 #define MF_PACE_SHORT_SHARE  0.03
+/* A burst that lasts longer is a load: the store has to keep up with it. */
+#define MF_PACE_MAX_MS       5000
 /* Share of buffer.max_bytes beyond which the store comes first again, and below which a
  * new burst may be taken. */
 #define MF_PACE_FULL_SHARE   0.5
