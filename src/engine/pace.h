@@ -18,7 +18,7 @@
 #include "base/base.h"
 
 /* Acknowledged messages a second from which a burst is a burst. */
-#define MF_PACE_BUSY_RATE    8000
+#define MF_PACE_BUSY_RATE    20000
 /* Share of the time that the loop wanted to run and could not. */
 #define MF_PACE_SHORT_SHARE  0.03
 /* A burst that lasts longer is a load: the store has to keep up with it. */
