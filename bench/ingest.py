@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Durable adds against nginx that answers at once and FastAPI that does nothing, in turns
+"""Durable adds against nginx that answers at once and FastAPI that stores nothing, in turns
 of one run: ingest.py BUILD_DIR
 
 Every memfuse cell has a server and a folder of its own. The bound on what waits for the

@@ -167,7 +167,7 @@ def test_sigkill_at_a_system_call_loses_and_doubles_nothing(start_server, tmp_pa
     t = Torture(start_server, tmp_path)
     died_loaded = 0
     for cycle in range(CALLS // 3):
-        nth = int(2 ** (1 + t.rng.random() * 8))  # of one thread
+        nth = int(2 ** (1 + t.rng.random() * (5 if call == "fdatasync" else 8)))  # of one thread
         process = start_bare(
             t, "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
             f"inject={call}:signal=KILL:when={nth}", settings=SHAPES[cycle % len(SHAPES)])
@@ -184,7 +184,7 @@ def test_sigkill_at_a_system_call_loses_and_doubles_nothing(start_server, tmp_pa
 def end_traced(process):
     """It dies by itself; when there were too few such calls, by us."""
     try:
-        process.wait(5)
+        process.wait(2)
     except subprocess.TimeoutExpired:
         for child in children_of(process.pid):
             os.kill(child, signal.SIGKILL)
