@@ -89,6 +89,7 @@ MF_LOOP static int show(struct mf_add_work *w)
     w->c->total_messages = count_written(out.entry->owner);
     if (e->state != MF_ENGINE_CLOSING) { /* else it waits in the journal */
         mf_index_entry(e->index, out.entry);
+        mf_settle_entered(e, out.entry);
         mf_engine_consider(e, out.entry->owner);
     }
     return 0;

@@ -123,6 +123,19 @@ static bool is_listed(const struct mf_slice *ids, size_t n, struct mf_slice id)
     return false;
 }
 
+MF_LOOP static int submit_sessions(struct ask *k, enum mf_store_op op,
+                                   void (*done)(struct mf_store_req *req, int rc))
+{
+    k->sessions.req.op = op;
+    k->sessions.req.done = done;
+    k->sessions.req.urgency = MF_URGENT;
+    k->sessions.kind = MF_ENTITY_SESSION;
+    k->has_sessions = true;
+    return k->e->state == MF_ENGINE_CLOSING
+               ? MF_ECLOSED
+               : mf_store_submit(k->e->store, &k->sessions.req);
+}
+
 /* Sessions of the hits that memory does not have: one visit to the store for all.
  * MF_ENOTFOUND: memory has them all. */
 MF_LOOP static int load_sessions(struct ask *k)
@@ -146,17 +159,30 @@ MF_LOOP static int load_sessions(struct ask *k)
     if (n == 0) {
         return MF_ENOTFOUND;
     }
-    k->sessions.req.op = MF_STORE_GET;
-    k->sessions.req.done = on_sessions;
-    k->sessions.req.urgency = MF_URGENT;
-    k->sessions.kind = MF_ENTITY_SESSION;
     k->sessions.ids = ids;
     k->sessions.n = n;
-    k->has_sessions = true;
     k->n_forgotten = mf_directory_n_forgotten(k->e->directory);
-    return k->e->state == MF_ENGINE_CLOSING
-               ? MF_ECLOSED
-               : mf_store_submit(k->e->store, &k->sessions.req);
+    return submit_sessions(k, MF_STORE_GET, on_sessions);
+}
+
+static void on_any_session(struct mf_store_req *req, int rc)
+{
+    struct ask *k = mf_container_of(req, struct ask, sessions.req);
+
+    mf_loop_assert(k->e->loop);
+    k->c->no_sessions = rc == MF_ENOTFOUND || (rc == 0 && k->sessions.n_rows == 0);
+    finish(k, 0);
+}
+
+/* Nothing was found: is there a session at all where it could have been? */
+MF_LOOP static void look_for_any_session(struct ask *k)
+{
+    k->sessions.in.user_id = k->q.user_id;
+    k->sessions.in.agent_id = k->c->agent_id;
+    k->sessions.limit = 1;
+    if (k->c->is_partial || submit_sessions(k, MF_STORE_LIST, on_any_session) < 0) {
+        finish(k, 0);
+    }
 }
 
 static void on_ranked(struct mf_query_req *q, int rc)
@@ -180,6 +206,10 @@ static void on_ranked(struct mf_query_req *q, int rc)
     c->n_found = q->n_hits;
     for (size_t i = 0; i < q->n_hits; i++) {
         c->found[i].hit = q->hits[i];
+    }
+    if (c->n_found == 0) {
+        look_for_any_session(k);
+        return;
     }
     rc = load_sessions(k);
     if (rc == 0) {

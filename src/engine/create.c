@@ -259,12 +259,12 @@ MF_LOOP static int check_rights(struct mf_entity_call *c)
 int mf_engine_entity_create(struct mf_engine *e, struct mf_entity_call *c)
 {
     int rc = check_rights(c);
-    struct mf_entity_work *w;
+    struct mf_entity_work *w = NULL;
 
     if (rc == 0) {
         rc = mf_entity_work_new(&w, e, c, true);
     }
-    if (rc < 0) {
+    if (w == NULL) {
         return rc;
     }
     if (c->kind == MF_ENTITY_KNOWLEDGE || c->kind == MF_ENTITY_API_KEY) {

@@ -52,8 +52,9 @@ MF_MUST MF_ANY int mf_engine_open(struct mf_engine **out, struct mf_loop *l,
                                   struct mf_err *err);
 
 typedef void (*mf_engine_closed_fn)(void *arg);
-/* Refuses new adds (MF_ECLOSED); flushes what can be flushed within drain.timeout,
- * leaves the rest in the journal, closes all, calls `closed`; the engine is gone. */
+/* Refuses what would change something (MF_ECLOSED), and all else once the drain is
+ * over; flushes what can be flushed within drain.timeout, leaves the rest in the
+ * journal, closes all, calls `closed`; the engine is gone. */
 MF_LOOP void mf_engine_close(struct mf_engine *e, mf_engine_closed_fn closed,
                              void *arg);
 
@@ -143,7 +144,8 @@ struct mf_ask_call {
     /* out */
     struct mf_found *found;
     size_t n_found;
-    bool is_partial, no_vector, no_sessions;
+    bool is_partial, no_vector;
+    bool no_sessions; /* nothing was found, and there is no session to find it in */
 };
 
 MF_MUST MF_LOOP int mf_engine_ask(struct mf_engine *e, struct mf_ask_call *c);

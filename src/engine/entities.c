@@ -83,10 +83,10 @@ MF_LOOP static void submit_in_verb(struct mf_entity_work *w, enum mf_store_op op
 
 int mf_engine_entity_get(struct mf_engine *e, struct mf_entity_call *c)
 {
-    struct mf_entity_work *w;
+    struct mf_entity_work *w = NULL;
     int rc = mf_entity_work_new(&w, e, c, false);
 
-    if (rc < 0) {
+    if (w == NULL) {
         return rc;
     }
     w->req.in = c->in;
@@ -98,10 +98,10 @@ int mf_engine_entity_get(struct mf_engine *e, struct mf_entity_call *c)
 
 int mf_engine_entity_find(struct mf_engine *e, struct mf_entity_call *c)
 {
-    struct mf_entity_work *w;
+    struct mf_entity_work *w = NULL;
     int rc = mf_entity_work_new(&w, e, c, false);
 
-    if (rc < 0) {
+    if (w == NULL) {
         return rc;
     }
     w->req.in = c->in;
@@ -131,10 +131,10 @@ MF_LOOP static void on_list_resolved(struct mf_resolve *r, int rc)
 
 int mf_engine_entity_list(struct mf_engine *e, struct mf_entity_call *c)
 {
-    struct mf_entity_work *w;
+    struct mf_entity_work *w = NULL;
     int rc = mf_entity_work_new(&w, e, c, false);
 
-    if (rc < 0) {
+    if (w == NULL) {
         return rc;
     }
     if (c->in.user_id.n > 0) {
@@ -149,6 +149,17 @@ int mf_engine_entity_list(struct mf_engine *e, struct mf_entity_call *c)
 
 /* ---- update ---- */
 
+MF_LOOP static void show_changed(struct mf_engine *e, const struct mf_entity *row)
+{
+    if (e->state == MF_ENGINE_CLOSING) {
+        return; /* nobody will ask */
+    }
+    mf_library_replaced(e->library, row->user_id, row->seq, row->search);
+    if (row->is_pending) {
+        mf_index_expect_pending(e->index);
+    }
+}
+
 static void on_updated(struct mf_store_req *req, int rc)
 {
     struct mf_entity_work *w = mf_container_of(req, struct mf_entity_work, req.req);
@@ -162,11 +173,8 @@ static void on_updated(struct mf_store_req *req, int rc)
         const struct mf_entity *row = &w->req.rows[i];
 
         mf_directory_forget(w->e->directory, w->c->kind, row->id);
-        if (w->c->kind == MF_ENTITY_KNOWLEDGE && w->e->state != MF_ENGINE_CLOSING) {
-            mf_library_replaced(w->e->library, row->user_id, row->seq, row->search);
-            if (row->is_pending) {
-                mf_index_expect_pending(w->e->index);
-            }
+        if (w->c->kind == MF_ENTITY_KNOWLEDGE) {
+            show_changed(w->e, row);
         }
     }
     mf_entity_work_finish(w, 0);
@@ -320,12 +328,12 @@ MF_LOOP static void want_owner(struct mf_entity_work *w)
 int mf_engine_entity_update(struct mf_engine *e, struct mf_entity_call *c)
 {
     int rc = check_rights(c);
-    struct mf_entity_work *w;
+    struct mf_entity_work *w = NULL;
 
     if (rc == 0) {
         rc = mf_entity_work_new(&w, e, c, true);
     }
-    if (rc < 0) {
+    if (w == NULL) {
         return rc;
     }
     want_owner(w);
@@ -442,12 +450,12 @@ MF_LOOP static void on_delete_resolved(struct mf_resolve *r, int rc)
 int mf_engine_entity_delete(struct mf_engine *e, struct mf_entity_call *c)
 {
     int rc = check_rights(c);
-    struct mf_entity_work *w;
+    struct mf_entity_work *w = NULL;
 
     if (rc == 0) {
         rc = mf_entity_work_new(&w, e, c, true);
     }
-    if (rc < 0) {
+    if (w == NULL) {
         return rc;
     }
     want_owner(w);

@@ -31,7 +31,7 @@ struct mf_entity_work {
     bool in_verb; /* nothing may be done before the verb returned */
 };
 
-/* Begins the call. MF_ECLOSED, MF_ENOMEM. */
+/* Begins the call. MF_ECLOSED, MF_ENOMEM: `*out` stays as it was. */
 MF_MUST MF_LOOP int mf_entity_work_new(struct mf_entity_work **out, struct mf_engine *e,
                                        struct mf_entity_call *c, bool is_change);
 /* Finishes the call with the request's rows, frees the work. */

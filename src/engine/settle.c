@@ -230,12 +230,26 @@ void mf_settle_gone(struct mf_engine *e, const struct mf_item *it, bool was_park
 {
     mf_list_each_safe (&e->settles.active, k) {
         struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
-        /* A sweep tells AGENT, and ALL did not count what was parked. */
-        bool is_counted =
-            s->width == MF_SETTLE_USER || (s->width == MF_SETTLE_ALL && !was_parked);
 
-        if (!s->is_done && is_counted && matches(s, it)) {
-            step(s);
+        if (s->is_done || !matches(s, it)) {
+            continue;
+        }
+        if (s->width == MF_SETTLE_AGENT) {
+            mf_engine_sweep(e); /* perhaps that was the last one */
+        } else if (s->width == MF_SETTLE_USER || !was_parked) {
+            step(s); /* ALL did not count what was parked */
+        }
+    }
+}
+
+void mf_settle_entered(struct mf_engine *e, struct mf_entry *en)
+{
+    mf_list_each (&e->settles.active, k) {
+        const struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
+
+        if (!s->is_done && matches(s, en->item)) {
+            mf_engine_push_all(e, en->owner, MF_FLUSH_CRITICAL);
+            return;
         }
     }
 }
@@ -273,11 +287,12 @@ void mf_settle_visit(struct mf_engine *e, struct mf_userbuf *u)
     mf_list_each_safe (&e->settles.active, k) {
         struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
 
-        if (!s->is_done && s->width != MF_SETTLE_USER && u != NULL) {
-            if (drive_user(e, s, u) < 0) {
-                finish(s, MF_ECONFLICT);
-            }
-            u = mf_userbuf_find(e->buffers, mf_id_slice(&user_id));
+        if (s->is_done || s->width == MF_SETTLE_USER) {
+            continue;
+        }
+        u = mf_userbuf_find(e->buffers, mf_id_slice(&user_id));
+        if (drive_user(e, s, u) < 0) {
+            finish(s, MF_ECONFLICT);
         }
     }
 }

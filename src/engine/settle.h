@@ -60,6 +60,8 @@ MF_LOOP bool mf_settle_is_closing(const struct mf_engine *e, struct mf_slice use
 /* A round left the journal, or was never admitted to it. */
 MF_LOOP void mf_settle_gone(struct mf_engine *e, const struct mf_item *it,
                             bool was_parked);
+/* A round came into the buffers: who waits for it has it flushed at once. */
+MF_LOOP void mf_settle_entered(struct mf_engine *e, struct mf_entry *en);
 MF_LOOP void mf_settle_parked(struct mf_engine *e, const struct mf_item *it);
 /* The sweep: begins, visits this user, has visited all. */
 MF_LOOP void mf_settle_sweep_begins(struct mf_engine *e);

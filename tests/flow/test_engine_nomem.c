@@ -286,3 +286,45 @@ MF_TEST(engine_nomem, a_user_is_deleted_or_not)
     sweep(&k, create_user, delete_user);
     kit_close(&k);
 }
+
+static void on_fatal(const struct mf_err *err, MF_UNUSED void *arg)
+{
+    fail_msg("fatal: %s", err->msg);
+}
+
+static void format_add(MF_UNUSED const struct mf_item *it, struct mf_buf *out,
+                       MF_UNUSED void *arg)
+{
+    mf_buf_add_str(out, "added");
+}
+
+/* What is in the journal comes back at the next start that has memory. */
+MF_TEST(engine_nomem, a_start_succeeds_or_leaves_nothing_open)
+{
+    static const char *const lazy[] = {"buffer.performance.flush_interval=3600",
+                                       "drain.timeout=0", NULL};
+    struct mf_engine_events ev = {.fatal = on_fatal, .format_add = format_add};
+    bool has_failed = true;
+    struct kit k;
+
+    kit_open(&k, NULL, lazy);
+    MF_CHECK_OK(run_one(&k, add, 1, 0));
+    kit_stop(&k);
+    for (size_t n = 1; has_failed; n++) {
+        struct mf_err err = {0};
+        int rc;
+
+        mf_test_fail_nth(n);
+        rc = mf_engine_open(&k.e, k.loop, &k.conf, &k.model->model, &ev, &err);
+        has_failed = mf_test_has_failed();
+        mf_test_fail_nth(0);
+        MF_CHECK(n < MAX_SWEEP && (rc == 0 || has_failed));
+        if (rc == 0) {
+            k.is_closed = false;
+            kit_stop(&k);
+        }
+    }
+    kit_reopen(&k);
+    MF_CHECK_OK(run_one(&k, read_one, 1, 0));
+    kit_close(&k);
+}

@@ -645,6 +645,73 @@ MF_TEST(engine_verbs, a_user_who_goes_while_asked_about_is_answered_or_not_there
     kit_close(&k);
 }
 
+MF_TEST(engine_verbs, an_empty_answer_says_whether_there_is_a_session)
+{
+    struct two t;
+    struct run r;
+
+    kit_open(&t.k, NULL, quick);
+    make_bob(&t);
+    begin_ask(&t.k, &r, &t.scope, t.bob.s, NULL);
+    MF_CHECK_OK(run_end(&t.k, &r));
+    MF_CHECK(r.c.ask.no_sessions);
+    begin_ask(&t.k, &r, &t.k.scope, t.k.user.s, NULL);
+    MF_CHECK_OK(run_end(&t.k, &r));
+    MF_CHECK(!r.c.ask.no_sessions);
+    kit_add(&t.k, "text", NULL);
+    begin_ask(&t.k, &r, &t.k.scope, t.k.user.s, NULL);
+    MF_CHECK_OK(run_end(&t.k, &r));
+    MF_CHECK_INT(r.n_rows, 1);
+    MF_CHECK(!r.c.ask.no_sessions);
+    kit_close(&t.k);
+}
+
+MF_LOOP static size_t n_items_found(struct kit *k, const char *text)
+{
+    struct run r;
+
+    run_init(&r, &k->scope, on_ask_done);
+    r.c.ask.user_id = mf_slice_str(k->user.s);
+    r.c.ask.text = mf_slice_str(text);
+    r.c.ask.top_k = 5;
+    r.c.ask.no_vector_leg = true;
+    began(&r, mf_engine_ask(k->e, &r.c.ask));
+    MF_CHECK_OK(run_end(k, &r));
+    return r.n_rows;
+}
+
+MF_TEST(engine_verbs, changed_and_deleted_knowledge_is_found_as_it_is)
+{
+    struct mf_entity news = {.text = mf_slice_str("zebras graze"), .has_text = true};
+    struct kit_id item;
+    struct run r;
+    struct kit k;
+
+    kit_open(&k, NULL, quick);
+    create(&k, MF_ENTITY_KNOWLEDGE,
+           (struct mf_entity){.user_id = mf_slice_str(k.user.s),
+                              .text = mf_slice_str("lions sleep"),
+                              .has_text = true},
+           &item);
+    MF_CHECK_INT(n_items_found(&k, "lions"), 1);
+    for (int i = 0; i < 2; i++) { /* changed, then deleted */
+        run_init(&r, &k.scope, on_entity_done);
+        r.ids[0] = mf_slice_str(item.s);
+        r.c.entity.kind = MF_ENTITY_KNOWLEDGE;
+        r.c.entity.in.user_id = mf_slice_str(k.user.s);
+        r.c.entity.ids = r.ids;
+        r.c.entity.n_ids = 1;
+        r.c.entity.ins = &news;
+        r.c.entity.n_ins = 1;
+        began(&r, i == 0 ? mf_engine_entity_update(k.e, &r.c.entity)
+                         : mf_engine_entity_delete(k.e, &r.c.entity));
+        MF_CHECK_OK(run_end(&k, &r));
+        MF_CHECK_INT(r.n_rows, 1);
+        MF_CHECK_INT(n_items_found(&k, "zebras"), 1 - i);
+    }
+    kit_close(&k);
+}
+
 /* ---- lists ---- */
 
 /* The rounds reach the store while it is asked: those that are dropped from its answer
