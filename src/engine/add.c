@@ -80,7 +80,7 @@ MF_LOOP static int show(struct mf_add_work *w)
     }
     w->reserved = 0; /* the buffers count it from here */
     mf_stat_add(MF_STAT_messages_added, w->item->n_msgs);
-    e->n_added += w->item->n_msgs;
+    e->n_work += MF_PACE_ROUND + w->item->n_msgs;
     if (w->item->idem_key.n > 0) {
         mf_idem_hold(e->idem, w->item->idem_key);
     }

@@ -295,12 +295,16 @@ static void on_pace(uv_timer_t *t)
     struct mf_engine *e = mf_container_of(t, struct mf_engine, pace_timer);
     struct mf_pace_view v = {
         .delay_ns = mf_pace_thread_delay_ns(),
-        .n_added = e->n_added,
+        .n_work = e->n_work,
         .max_wait_ms = mf_min(e->hbuf_limits.flush_interval_ms, MF_PACE_MAX_MS)};
+    struct mf_stat_histogram commits;
     bool pause;
 
     mf_loop_assert(e->loop);
     v.now_ms = mf_loop_now_ms(e->loop);
+    mf_stat_read_histogram(MF_STAT_journal_commit_us, &commits);
+    v.n_commits = commits.count;
+    v.commits_us = commits.sum;
     v.full_share =
         (double)mf_buffers_bytes(e->buffers) / (double)mf_buffers_max_bytes(e->buffers);
     pause = mf_pace_stands_back(&e->pace, &v) && e->state == MF_ENGINE_OPEN;

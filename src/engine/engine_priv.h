@@ -62,7 +62,7 @@ struct mf_engine {
 
     uv_timer_t tick, pace_timer;
     struct mf_pace pace;
-    uint64_t n_added; /* messages acknowledged */
+    uint64_t n_work; /* acknowledged, as pace counts it */
     uint64_t idem_purge_at_ms;
     bool is_purging;
     uint64_t drain_until_ms;

@@ -5,16 +5,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool is_short(const struct mf_pace *p, const struct mf_pace_view *v, double ms)
+static bool is_held_up(const struct mf_pace *p, const struct mf_pace_view *v, double ms)
 {
+    uint64_t n = v->n_commits - p->n_commits;
     /* A look at /proc that failed reads 0: no waiting, not a wrapped one. */
-    return v->delay_ns > p->delay_ns &&
-           (double)(v->delay_ns - p->delay_ns) / 1e6 > ms * MF_PACE_SHORT_SHARE;
+    double delay_ms =
+        v->delay_ns > p->delay_ns ? (double)(v->delay_ns - p->delay_ns) / 1e6 : 0;
+
+    return delay_ms > ms * MF_PACE_SHORT_SHARE ||
+           (n > 0 && (v->commits_us - p->commits_us) / n > MF_PACE_SLOW_COMMIT_US);
 }
 
-static bool is_busy(const struct mf_pace *p, const struct mf_pace_view *v, double ms)
+static void smooth_rate(struct mf_pace *p, const struct mf_pace_view *v, double ms)
 {
-    return (double)(v->n_added - p->n_added) * 1000 > ms * MF_PACE_BUSY_RATE;
+    double rate = (double)(v->n_work - p->n_work) * 1000 / ms;
+
+    p->rate += (rate - p->rate) * mf_min(ms / MF_PACE_SMOOTH_MS, 1.0);
 }
 
 static bool has_ended(struct mf_pace *p, const struct mf_pace_view *v)
@@ -32,13 +38,20 @@ bool mf_pace_stands_back(struct mf_pace *p, const struct mf_pace_view *v)
 {
     double ms = (double)(v->now_ms - p->at_ms);
     bool was_back = p->since_ms != 0;
-    /* Once it stands back the processors are free again: the rate alone keeps it so. */
-    bool is_back = !has_ended(p, v) && ms > 0 && is_busy(p, v, ms) &&
-                   (was_back || is_short(p, v, ms));
+    bool is_back;
 
+    if (ms <= 0) {
+        return was_back;
+    }
+    smooth_rate(p, v, ms);
+    /* Once it stands back the way is free again: the rate alone keeps it so. */
+    is_back = !has_ended(p, v) && p->rate > MF_PACE_BUSY_RATE &&
+              (was_back || is_held_up(p, v, ms));
     p->at_ms = v->now_ms;
-    p->n_added = v->n_added;
+    p->n_work = v->n_work;
     p->delay_ns = v->delay_ns;
+    p->n_commits = v->n_commits;
+    p->commits_us = v->commits_us;
     if (!is_back) {
         p->since_ms = 0;
     } else if (!was_back) {
