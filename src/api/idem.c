@@ -7,10 +7,13 @@ struct mf_api_idem {
     bool must_end;
 };
 
+/* The SDK's keys hold an agent's name, as Latin-1 or as UTF-8: any text will do. */
 static bool is_key(struct mf_slice s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < ' ' || s.p[i] > '~') {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if ((c < ' ' && c != '\t') || c == 0x7f) {
             return false;
         }
     }
@@ -108,9 +111,9 @@ void mf_api_idem_request(struct mf_api_req *r)
         return;
     }
     if (!is_key(key)) {
-        mf_api_refuse(r, 400, "Idempotency-Key",
-                      "Idempotency-Key must be 1 to 255 printable ASCII characters",
-                      NULL);
+        mf_api_refuse(
+            r, 400, "Idempotency-Key",
+            "Idempotency-Key must be 1 to 2048 bytes without control characters", NULL);
         return;
     }
     rc = begin(r, key);

@@ -5,7 +5,7 @@
  *
  * Owns:    nothing lasting; the engine keeps the answers
  * Thread:  loop
- * Limits:  a key of 1..MF_IDEM_KEY_MAX printable ASCII characters
+ * Limits:  a key of 1..MF_IDEM_KEY_MAX bytes without control characters
  * Fails:   400 field Idempotency-Key; 422; the store's codes when it cannot be asked
  */
 #ifndef MF_API_IDEM_H
@@ -13,7 +13,8 @@
 
 #include "api/api_priv.h"
 
-#define MF_IDEM_KEY_MAX 255U
+/* The SDK puts an agent's whole name, of limits.name_bytes, into its keys. */
+#define MF_IDEM_KEY_MAX 2048U
 
 /* Ends in mf_api_run or in an answer. */
 MF_LOOP void mf_api_idem_request(struct mf_api_req *r);

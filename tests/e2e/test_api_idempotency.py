@@ -119,9 +119,9 @@ def test_a_key_belongs_to_its_path(server):
     assert len(ids) == 2 and send(server, f"{API}/users", {"name": name()}, key).status_code == 201
 
 
-@pytest.mark.parametrize("key,good", [("", False), ("x", True), ("x" * 255, True), ("x" * 256, False), ("ü", False),
-                                      ("a\tb", False), ('"quoted"', True), ("a|b|*", True)])
-def test_keys_are_bounded_and_printable(server, key, good):
+@pytest.mark.parametrize("key,good", [("", False), ("x", True), ("x" * 2048, True), ("x" * 2049, False), ("ü", True),
+                                      ("a\tb", True), ('"quoted"', True), ("a|b|*", True)])
+def test_keys_are_bounded_text(server, key, good):
     path, body = f"{API}/agents", {"name": name()}
     headers = {**JSON, "Idempotency-Key": key.encode()}
     response = requests.post(server.url + path, data=json.dumps(body), headers=headers, timeout=30)
