@@ -27,6 +27,7 @@ struct reader {
     bool wants_key;
     bool is_end;
     bool is_broken;     /* what follows would be misread */
+    size_t n_skipped;   /* open lists and mappings of a value that is passed over */
     struct mf_buf seen; /* "\nname\n" of every key that was set, every section opened */
     int rc;
 };
@@ -121,6 +122,26 @@ static void open_mapping(struct reader *rd, size_t line)
     rd->wants_key = true;
 }
 
+/* In a value's place it is passed over, so that the faults behind it are told, too. */
+static void refuse(struct reader *rd, const yaml_event_t *ev, size_t line)
+{
+    bool is_list = ev->type == YAML_SEQUENCE_START_EVENT;
+
+    complain_at(rd, line, is_list ? "no key takes a list" : "aliases are not taken");
+    rd->is_broken = rd->depth == 0 || rd->wants_key;
+    rd->n_skipped = is_list ? 1 : 0;
+    rd->wants_key = true;
+}
+
+static void pass_over(struct reader *rd, yaml_event_type_t type)
+{
+    if (type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT) {
+        rd->n_skipped++;
+    } else if (type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT) {
+        rd->n_skipped--;
+    }
+}
+
 static void take_scalar(struct reader *rd, const yaml_event_t *ev, size_t line)
 {
     if (rd->depth == 0 && !is_nothing(ev)) {
@@ -144,13 +165,7 @@ static void take_event(struct reader *rd, const yaml_event_t *ev)
         break;
     case YAML_SCALAR_EVENT: take_scalar(rd, ev, line); break;
     case YAML_SEQUENCE_START_EVENT:
-        complain_at(rd, line, "no key takes a list");
-        rd->is_broken = true;
-        break;
-    case YAML_ALIAS_EVENT:
-        complain_at(rd, line, "aliases are not taken");
-        rd->is_broken = true;
-        break;
+    case YAML_ALIAS_EVENT: refuse(rd, ev, line); break;
     case YAML_STREAM_END_EVENT: rd->is_end = true; break;
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
@@ -188,7 +203,11 @@ static void run(struct reader *rd, yaml_parser_t *parser, struct mf_slice yaml)
             complain_of_parser(rd, parser, yaml);
             return;
         }
-        take_event(rd, &ev);
+        if (rd->n_skipped > 0) {
+            pass_over(rd, ev.type);
+        } else {
+            take_event(rd, &ev);
+        }
         yaml_event_delete(&ev);
     }
 }

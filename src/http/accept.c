@@ -242,6 +242,10 @@ int mf_http_listen(struct mf_http_server *s, struct mf_err *err)
     if (err != NULL) {
         err->sys = -rc;
     }
+    if (s->unix_path != NULL) {
+        return mf_err_set(err, MF_EIO, "cannot listen on %s: %s", host,
+                          uv_strerror(rc));
+    }
     return mf_err_set(err, MF_EIO, "cannot listen on %s port %u: %s", host, s->cfg.port,
                       uv_strerror(rc));
 }

@@ -191,12 +191,27 @@ static void keep_wal_on_close(sqlite3 *db)
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 
+/* Messages are private: SQLite gives the WAL the mode that it finds here. */
+static int create_private(const char *path, struct mf_err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0 || close(fd) != 0) {
+        return mf_logfile_fail_sys(errno, "create", path, err);
+    }
+    return 0;
+}
+
 int mf_logfile_create(sqlite3 **out, const char *path, struct mf_err *err)
 {
     int rc;
 
     mf_logfile_remove(path); /* of a start that was cut short */
-    rc = mf_logfile_connect(out, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+    rc = create_private(path, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = mf_logfile_connect(out, path, SQLITE_OPEN_READWRITE, err);
     if (rc < 0) {
         return rc;
     }

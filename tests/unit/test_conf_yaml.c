@@ -141,6 +141,11 @@ MF_TEST(conf_yaml, nothing_may_stand_twice)
 MF_TEST(conf_yaml, other_shapes_are_refused)
 {
     says("server:\n  host: [a, b]\n", "f.yaml:2: no key takes a list\n");
+    says("server:\n  host: [a, {b: [c]}]\n  prt: 1\nlog: *x\ndta: 1\n",
+         "f.yaml:2: no key takes a list\n"
+         "f.yaml:3: unknown key 'server.prt' (did you mean 'server.port'?)\n"
+         "f.yaml:4: aliases are not taken\n"
+         "f.yaml:5: unknown key 'dta'\n");
     says("- server\n", "f.yaml:1: no key takes a list\n");
     says("server: &x\n  port: 1\nlog: *x\n", "f.yaml:3: aliases are not taken\n");
     says("server\n", "f.yaml:1: sections with keys were expected, not a lone value\n");
