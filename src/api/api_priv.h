@@ -61,6 +61,7 @@ struct mf_api_req {
     struct mf_api_idem *idem;             /* NULL: no Idempotency-Key */
     struct mf_slice recorded; /* what a repetition is answered; empty: the same */
     struct mf_slice secret;   /* a key that is shown this once */
+    size_t n_requeued;        /* dead letters */
 };
 
 /* request.c */

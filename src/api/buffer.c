@@ -77,3 +77,17 @@ int mf_handle_buffer_flush(struct mf_api_req *r)
     mf_api_call(r, format_flushed);
     return mf_engine_flush(r->api->engine, &r->u.call);
 }
+
+MF_LOOP static void format_requeued(struct mf_api_req *r)
+{
+    struct mf_buf *out = mf_api_begin(r, 200);
+
+    mf_buf_addf(out, "{\"requeued\":%zu}", r->n_requeued);
+    mf_api_finish(r, 200, "Dead letters requeued successfully");
+}
+
+int mf_handle_buffer_requeue(struct mf_api_req *r)
+{
+    mf_api_call(r, format_requeued);
+    return mf_engine_requeue(r->api->engine, &r->u.call, &r->n_requeued);
+}

@@ -47,5 +47,6 @@ MF_LOOP int mf_handle_keys_delete(struct mf_api_req *r);
 
 MF_LOOP int mf_handle_buffer_stats(struct mf_api_req *r);
 MF_LOOP int mf_handle_buffer_flush(struct mf_api_req *r);
+MF_LOOP int mf_handle_buffer_requeue(struct mf_api_req *r);
 
 #endif

@@ -37,6 +37,7 @@ static const struct mf_route routes[] = {
     {MF_HTTP_DELETE, {"users", "*", "api-keys", "*"}, mf_handle_keys_delete, MF_ENTITY_USER, 0},
     {MF_HTTP_GET, {"buffer", "stats"}, mf_handle_buffer_stats, 0, MF_ROUTE_ADMIN},
     {MF_HTTP_POST, {"buffer", "flush"}, mf_handle_buffer_flush, 0, MF_ROUTE_ADMIN},
+    {MF_HTTP_POST, {"buffer", "requeue"}, mf_handle_buffer_requeue, 0, MF_ROUTE_ADMIN},
 };
 
 /* clang-format on */

@@ -234,10 +234,10 @@ static void on_rows_read(struct mf_store_req *req, int rc)
 MF_LOOP static int settle_failed(struct change *ch, int rc)
 {
     if (rc == MF_ECONFLICT) {
-        return mf_call_fail(
-            &ch->c->call, rc, "message_ids",
-            "the session has a round that the store refuses (a dead "
-            "letter): delete the session, or mend and requeue the round");
+        return mf_call_fail(&ch->c->call, rc, "message_ids",
+                            "the session has a round that the store refuses (a dead "
+                            "letter): delete the session, or mend the store and POST "
+                            "/api/v1/buffer/requeue");
     }
     if (rc == MF_ETIMEOUT) {
         return mf_call_fail(&ch->c->call, rc, NULL,

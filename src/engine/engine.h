@@ -238,6 +238,11 @@ struct mf_engine_figures {
 
 MF_LOOP void mf_engine_figures(const struct mf_engine *e,
                                struct mf_engine_figures *out);
+/* Tries the rounds that the store refused (dead letters) once more, after what was
+ * wrong with it was mended. Finished calls leave their number in *n_requeued. MF_EBUSY
+ * while somebody waits for a flush. */
+MF_MUST MF_LOOP int mf_engine_requeue(struct mf_engine *e, struct mf_call *c,
+                                      size_t *n_requeued);
 /* Everything in the buffers into the store; done when what was there at the call is. */
 MF_MUST MF_LOOP int mf_engine_flush(struct mf_engine *e, struct mf_call *c);
 

@@ -115,6 +115,9 @@ MF_LOOP void mf_engine_push_all(struct mf_engine *e, struct mf_userbuf *u,
  * flush. */
 MF_LOOP void mf_engine_sweep(struct mf_engine *e);
 MF_LOOP void mf_engine_init_sweep(struct mf_engine *e);
+/* The journal remembers that the store refuses this round; reason NULL: no longer. */
+MF_LOOP void mf_engine_note_parked(struct mf_engine *e, const struct mf_item *it,
+                                   const char *reason);
 /* Erases stored or purged entries from the journal, then frees them. */
 MF_LOOP void mf_engine_erase(struct mf_engine *e, struct mf_list *entries);
 /* On towards closed, at the end of this turn: nobody on the stack loses a room. */

@@ -130,24 +130,31 @@ static void on_park_recorded(struct mf_journal_park *p, int rc)
     mf_free(w);
 }
 
-MF_LOOP static void on_parked(struct mf_entry *en, const struct mf_err *why, void *arg)
+void mf_engine_note_parked(struct mf_engine *e, const struct mf_item *it,
+                           const char *reason)
 {
-    struct mf_engine *e = arg;
     struct park_work *w = mf_calloc(1, sizeof(*w));
 
-    mf_settle_parked(e, en->item);
     if (w == NULL) {
-        return; /* parked in memory; a restart tries it again */
+        return; /* known in memory; a restart finds out anew */
     }
     w->e = e;
-    w->park.seq = en->item->seq;
-    w->park.reason = mf_strndup(why->msg, strlen(why->msg));
+    w->park.seq = it->seq;
+    w->park.reason = reason == NULL ? NULL : mf_strndup(reason, strlen(reason));
     w->park.done = on_park_recorded;
-    if (w->park.reason == NULL) {
+    if (reason != NULL && w->park.reason == NULL) {
         mf_free(w);
         return;
     }
     mf_journal_park(e->journal, &w->park);
+}
+
+MF_LOOP static void on_parked(struct mf_entry *en, const struct mf_err *why, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    mf_settle_parked(e, en->item);
+    mf_engine_note_parked(e, en->item, why->msg);
 }
 
 MF_LOOP static int on_prepare(struct mf_entry *en, void *arg)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flushing everything on request, and the doors to idem. */
+/* Flushing everything and requeueing dead letters on request, and the doors to idem. */
 #include "engine/engine_priv.h"
 
 #include <string.h>
@@ -51,6 +51,49 @@ int mf_engine_flush(struct mf_engine *e, struct mf_call *c)
     f->settle.done = on_settled;
     mf_call_begin(e, c);
     mf_settle_begin(e, &f->settle);
+    return 0;
+}
+
+MF_LOOP static size_t requeue_user(struct mf_engine *e, struct mf_userbuf *u)
+{
+    size_t n = 0;
+
+    mf_list_each (&u->all, k) {
+        struct mf_entry *en = mf_container_of(k, struct mf_entry, in_user);
+
+        if (en->place == MF_PLACE_PARKED && mf_flush_requeue(e->flush, en) == 0) {
+            mf_engine_note_parked(e, en->item, NULL);
+            n++;
+        }
+    }
+    return n;
+}
+
+int mf_engine_requeue(struct mf_engine *e, struct mf_call *c, size_t *n_requeued)
+{
+    int rc = mf_call_check(e, c, false);
+
+    *n_requeued = 0;
+    if (rc < 0) {
+        return rc;
+    }
+    if (!c->scope->is_admin) {
+        return mf_call_fail(c, MF_EFORBIDDEN, NULL,
+                            "only the administrator may requeue dead letters");
+    }
+    /* Who waits counted the dead letters as they were. */
+    if (!mf_list_is_empty(&e->settles.active)) {
+        return mf_call_fail(c, MF_EBUSY, NULL,
+                            "a flush or a deletion is under way: try again later");
+    }
+    mf_call_begin(e, c);
+    if (mf_buffers_n_entries(e->buffers, MF_PLACE_PARKED) > 0) {
+        mf_list_each (mf_buffers_users(e->buffers), k) {
+            *n_requeued +=
+                requeue_user(e, mf_container_of(k, struct mf_userbuf, in_all));
+        }
+    }
+    mf_call_finish_later(c, 0);
     return 0;
 }
 

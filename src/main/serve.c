@@ -128,6 +128,15 @@ static int open_loop(struct server *s, struct mf_err *err)
     return mf_loop_open(&s->loop, &cfg, err);
 }
 
+static void on_unused_engine_closed(void *arg)
+{
+    struct server *s = arg;
+
+    mf_loop_assert(s->loop);
+    s->engine = NULL;
+    mf_loop_stop(s->loop);
+}
+
 static int open_rooms(struct server *s, struct mf_err *err)
 {
     struct mf_engine_events ev = {
@@ -139,10 +148,10 @@ static int open_rooms(struct server *s, struct mf_err *err)
     if (rc < 0) {
         return rc;
     }
-    /* When this fails the process just ends: nothing was accepted, the journal is
-     * whole. */
     rc = mf_api_open(&s->api, s->loop, &s->conf, s->engine, err);
     if (rc < 0) {
+        mf_engine_close(s->engine, on_unused_engine_closed, s);
+        mf_loop_run(s->loop);
         return rc;
     }
     rc = watch_signal(s, &s->sigterm, SIGTERM);
@@ -168,6 +177,9 @@ static int serve(struct server *s)
 
     if (rc == 0) {
         rc = open_rooms(s, &err);
+        if (rc < 0 && s->api == NULL) {
+            MF_ASSERT(mf_loop_close(s->loop) == 0);
+        }
     }
     if (rc < 0) {
         (void)fprintf(stderr, "memfuse: %s\n",

@@ -98,6 +98,7 @@ def matrix(w):
         ("GET", "/users/{user}/api-keys", None, 404), ("POST", "/users/{user}/api-keys", {}, 404),
         ("DELETE", "/users/{user}/api-keys/{key_id}", None, 404),
         ("GET", "/buffer/stats", None, 403), ("POST", "/buffer/flush", None, 403),
+        ("POST", "/buffer/requeue", None, 403),
     ]
 
 

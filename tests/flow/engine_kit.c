@@ -449,6 +449,22 @@ void kit_flush(struct kit *k)
     mf_arena_fini(&arena);
 }
 
+size_t kit_requeue(struct kit *k)
+{
+    struct plain p;
+    struct mf_arena arena;
+    size_t n = 0;
+
+    memset(&p, 0, sizeof(p));
+    mf_arena_init(&arena, ARENA_BLOCK);
+    p.c = (struct mf_call){.scope = &k->scope, .arena = &arena, .done = on_plain};
+    MF_CHECK_OK(mf_engine_requeue(k->e, &p.c, &n));
+    mf_loop_fixture_wait(k->loop, &p.is_done);
+    MF_CHECK_OK(p.rc);
+    mf_arena_fini(&arena);
+    return n;
+}
+
 /* ---- waiting and looking from outside ---- */
 
 void kit_linger(struct kit *k, unsigned ms)

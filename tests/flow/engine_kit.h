@@ -98,6 +98,7 @@ MF_LOOP void kit_ask(struct kit *k, const char *text, struct kit_answer *out);
 MF_LOOP int kit_update(struct kit *k, const struct kit_id *id, const char *text);
 MF_LOOP int kit_delete(struct kit *k, const struct kit_id *id);
 MF_LOOP void kit_flush(struct kit *k);
+MF_LOOP size_t kit_requeue(struct kit *k); /* dead letters */
 
 /* ---- waiting and looking from outside ---- */
 

@@ -62,6 +62,14 @@ MF_LOOP static void add_with_poison(struct kit *k, struct kit_id *poison)
     kit_add(k, "three good", NULL);
 }
 
+static void mend_store(struct kit *k)
+{
+    sqlite3 *db = kit_store_file(k);
+
+    kit_sql(db, "DROP TRIGGER refuse");
+    MF_CHECK_INT(sqlite3_close(db), SQLITE_OK);
+}
+
 MF_TEST(engine, poison_is_parked_listed_and_found_and_the_others_are_stored)
 {
     static const char *const texts[] = {"one good", "two POISON", "three good"};
@@ -85,6 +93,12 @@ MF_TEST(engine, poison_is_parked_listed_and_found_and_the_others_are_stored)
     }
     mf_engine_figures(k.e, &f);
     MF_CHECK_INT(f.n_parked, 1); /* not tried again at every start */
+    mend_store(&k);
+    MF_CHECK_INT(kit_requeue(&k), 1);
+    kit_wait(&k, is_stored, NULL);
+    MF_CHECK_INT(n_stored(&k), 3);
+    MF_CHECK_INT(kit_n_found(&k, "POISON", &poison), 1);
+    MF_CHECK_INT(kit_requeue(&k), 0);
     kit_close(&k);
 }
 
