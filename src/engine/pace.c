@@ -44,9 +44,13 @@ bool mf_pace_stands_back(struct mf_pace *p, const struct mf_pace_view *v)
         return was_back;
     }
     smooth_rate(p, v, ms);
+    if (p->rate > MF_PACE_BUSY_RATE) {
+        p->busy_ms = v->now_ms;
+    }
     /* Once it stands back the way is free again: the rate alone keeps it so. */
-    is_back = !has_ended(p, v) && p->rate > MF_PACE_BUSY_RATE &&
-              (was_back || is_held_up(p, v, ms));
+    is_back = !has_ended(p, v) &&
+              (was_back ? v->now_ms - p->busy_ms < MF_PACE_HOLD_MS
+                        : p->busy_ms == v->now_ms && is_held_up(p, v, ms));
     p->at_ms = v->now_ms;
     p->n_work = v->n_work;
     p->delay_ns = v->delay_ns;

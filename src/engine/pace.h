@@ -24,6 +24,9 @@
 #define MF_PACE_BUSY_RATE      (2500 * MF_PACE_ROUND)
 /* Rates are smoothed over about so long: one late commit is no end of a burst. */
 #define MF_PACE_SMOOTH_MS      200
+/* A burst has ended when it was none for so long: a checkpoint between two commits is
+ * no end. */
+#define MF_PACE_HOLD_MS        500
 /* Share of the time that the loop wanted to run and could not. */
 #define MF_PACE_SHORT_SHARE    0.03
 /* A commit that shares neither disk nor processor takes a tenth of that. */
@@ -41,6 +44,7 @@ struct mf_pace {
     uint64_t delay_ns;              /* waited for a processor until then */
     uint64_t n_commits, commits_us; /* until then */
     double rate;                    /* smoothed, work a second */
+    uint64_t busy_ms;               /* when the rate was a burst's last */
     uint64_t since_ms;              /* standing back since; 0: not */
     bool is_catching_up;            /* it stood back as long as it may */
 };
