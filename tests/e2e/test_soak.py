@@ -22,7 +22,7 @@ GROWTH = 1.10
 # Shelves that queries are using stay in memory beyond recall.max_bytes: many users, so
 # that each has little, and a tight bound, so that it is reached in the warm-up.
 USERS = 3000
-SETTINGS = ["recall.max_bytes=4MiB", "buffer.performance.flush_interval=0.2",
+SETTINGS = ["store.sqlite.cache=1MiB", "recall.max_bytes=4MiB", "buffer.performance.flush_interval=0.2",
             "buffer.performance.force_flush_timeout=0.5"]
 
 
