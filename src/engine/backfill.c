@@ -159,12 +159,10 @@ MF_LOOP static int start_rows(struct mf_backfill *b)
 
         t->b = b;
         t->i = i;
-        rc = mf_record_task_init(&t->rt, b->maker, r->msg.content, r->msg.role,
-                                 r->msg.created_us);
+        mf_record_task_init(&t->rt, b->maker, r->msg.content, r->msg.role,
+                            r->msg.created_us);
         t->rt.is_knowledge = r->session_id.n == 0;
-        if (rc == 0) {
-            rc = mf_record_task_submit(&t->rt, MF_ORDINARY, on_row_made);
-        }
+        rc = mf_record_task_submit(&t->rt, MF_ORDINARY, on_row_made);
         if (rc < 0) {
             b->n_left--;
             b->is_expected = true; /* the next pass has it again */

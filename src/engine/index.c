@@ -141,12 +141,7 @@ MF_LOOP static int submit_message(struct mf_index *x, struct mf_item *it, uint32
     }
     t->x = x;
     t->i = i;
-    rc = mf_record_task_init(&t->rt, &x->maker, msg->content, msg->role,
-                             msg->created_us);
-    if (rc < 0) {
-        mf_free(t);
-        return rc;
-    }
+    mf_record_task_init(&t->rt, &x->maker, msg->content, msg->role, msg->created_us);
     t->item = mf_item_ref(it);
     rc = mf_record_task_submit(&t->rt, MF_ORDINARY, on_message_made);
     if (rc < 0) {
@@ -370,12 +365,7 @@ MF_LOOP static int submit_text(struct mf_index *x, struct mf_index_job *j,
     t->x = x;
     t->job = j;
     t->out = text;
-    rc = mf_record_task_init(&t->rt, &x->maker, text->text, text->role,
-                             text->created_us);
-    if (rc < 0) {
-        mf_free(t);
-        return rc;
-    }
+    mf_record_task_init(&t->rt, &x->maker, text->text, text->role, text->created_us);
     t->rt.is_knowledge = text->is_knowledge;
     rc = mf_record_task_submit(&t->rt, MF_URGENT, on_text_made);
     if (rc < 0) {

@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-int mf_record_task_init(struct mf_record_task *rt, const struct mf_record_maker *maker,
-                        struct mf_slice text, enum mf_msg_role role, int64_t created_us)
+void mf_record_task_init(struct mf_record_task *rt, const struct mf_record_maker *maker,
+                         struct mf_slice text, enum mf_msg_role role,
+                         int64_t created_us)
 {
     memset(rt, 0, sizeof(*rt));
     rt->maker = maker;
@@ -17,7 +18,6 @@ int mf_record_task_init(struct mf_record_task *rt, const struct mf_record_maker 
     rt->dim = mf_embed_info(maker->embed)->dim;
     mf_buf_init(&rt->search);
     mf_buf_init(&rt->passages);
-    return 0; /* the vector is only seen on the worker: it needs no place of ours */
 }
 
 void mf_record_task_fini(struct mf_record_task *rt)

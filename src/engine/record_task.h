@@ -43,11 +43,12 @@ struct mf_record_task { /* embedded in who waits */
     int build_rc;
 };
 
-/* `maker` outlives the task. */
-MF_MUST MF_LOOP int mf_record_task_init(struct mf_record_task *rt,
-                                        const struct mf_record_maker *maker,
-                                        struct mf_slice text, enum mf_msg_role role,
-                                        int64_t created_us);
+/* `maker` outlives the task. The vector is only seen on the worker: it needs no place
+ * of ours. */
+MF_LOOP void mf_record_task_init(struct mf_record_task *rt,
+                                 const struct mf_record_maker *maker,
+                                 struct mf_slice text, enum mf_msg_role role,
+                                 int64_t created_us);
 MF_MUST MF_LOOP int mf_record_task_submit(struct mf_record_task *rt,
                                           enum mf_urgency urgency,
                                           mf_record_made_fn made);
