@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rowops: what an encoder does between its linear layers, for one instruction set:
+ * layer norm, self-attention of one sequence, pooling. And the plain C reference.
+ *
+ * Owns:    nothing
+ * Thread:  any, several at once; each call has its own work block
+ * Limits:  width a multiple of 4; head_dim a multiple of 4, up to 128
+ * Fails:   never
+ */
+#ifndef MF_ENCODER_ROWOPS_H
+#define MF_ENCODER_ROWOPS_H
+
+#include "base/base.h"
+
+struct mf_attention {
+    const float *qkv; /* n rows of 3 * width: queries (scaled by 1/sqrt(head_dim) when
+                         they were packed), keys, values */
+    float *out;       /* n rows of width */
+    uint32_t n, width, n_heads;
+    const float *bias; /* n_heads x n x n, added to the scores (MPNet); or NULL */
+};
+
+struct mf_rowops {
+    const char *name;
+    bool (*is_supported)(void);
+    /* In place: (x - mean) / sqrt(var + eps) * g + b, each row of `width`. */
+    void (*layer_norm)(float *x, size_t rows, uint32_t width, const float *g,
+                       const float *b, float eps);
+    size_t (*attention_bytes)(uint32_t n, uint32_t width, uint32_t n_heads);
+    void (*attention)(const struct mf_attention *a, void *work); /* f32 throughout */
+    void (*attention_fast)(const struct mf_attention *a,
+                           void *work); /* bf16 products and
+     a cheap exp where the CPU has them; else the same */
+    /* dst += src, n floats; and dst = max(dst, src). */
+    void (*add)(float *dst, const float *src, size_t n);
+    void (*max)(float *dst, const float *src, size_t n);
+};
+
+MF_ANY const struct mf_rowops *const *mf_rowops_all(void); /* best first, NULL ends */
+MF_ANY const struct mf_rowops *mf_rowops_best(void);
+
+#endif
