@@ -67,10 +67,10 @@ static double one_round(struct mf_model *m, const struct text *texts, float *v)
     double start = cpu_us();
 
     for (size_t i = 0; i < N_TEXTS; i++) {
-        struct mf_slice s = {texts[i].bytes, texts[i].n};
-        int rc = 0;
+        struct mf_text t = {.text = {texts[i].bytes, texts[i].n}};
+        struct mf_text_result res = {0};
 
-        if (m->ops->embed(m, &s, 1, v, &rc) != 0 || rc != 0) {
+        if (m->ops->embed(m, &t, 1, v, &res) != 0 || res.rc != 0) {
             return -1;
         }
     }
@@ -107,7 +107,7 @@ int main(void)
     float *v;
     int rc = 0;
 
-    if (mf_model_open(&m, "hash", NULL) < 0) {
+    if (mf_model_hash_open(&m, NULL) < 0) {
         return 1;
     }
     v = calloc(m->info.dim, sizeof(*v));

@@ -44,10 +44,11 @@ static void check_vector(struct mf_model *m, struct mf_slice text)
 {
     static float v[1024];
     double length = 0;
-    int rc = -1;
+    struct mf_text t = {.text = text};
+    struct mf_text_result res = {.rc = -1};
 
     MF_ASSERT(m->info.dim <= mf_countof(v));
-    MF_ASSERT(m->ops->embed(m, &text, 1, v, &rc) == 0 && rc == 0);
+    MF_ASSERT(m->ops->embed(m, &t, 1, v, &res) == 0 && res.rc == 0);
     for (size_t i = 0; i < m->info.dim; i++) {
         MF_ASSERT(isfinite(v[i]));
         length += (double)v[i] * v[i];
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     if (model == NULL) {
-        MF_ASSERT(mf_model_open(&model, "hash", NULL) == 0);
+        MF_ASSERT(mf_model_hash_open(&model, NULL) == 0);
     }
     text = mf_slice_of((const char *)data + 2, size - 2);
     cap = 1 + data[1] % MAX_SPANS;

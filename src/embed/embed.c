@@ -443,6 +443,7 @@ int mf_embed_submit(struct mf_embed *e, struct mf_embed_task *t,
     if (urgency == MF_ORDINARY && is_full(e, t)) {
         return MF_EBUSY;
     }
+    t->n_tokens = 0;
     t->passage_vectors = NULL;
     t->passage_spans = NULL;
     t->n_passages = 0;

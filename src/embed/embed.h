@@ -46,12 +46,14 @@ typedef void (*mf_embed_done_fn)(struct mf_embed_task *t, int rc);
 
 struct mf_embed_task {    /* embedded in the caller's struct */
     struct mf_slice text; /* must stay until done */
+    unsigned flags;       /* MF_TEXT_* */
     float *vector;       /* dim floats of the caller's, must stay until done; NULL: only
                             `after` sees the vector, in the job's own memory */
     bool wants_passages; /* texts longer than the window get passages too */
     mf_embed_after_fn after;
     mf_embed_done_fn done;
     /* results */
+    uint32_t n_tokens;             /* pieces the model read; 0 when it failed */
     float *passage_vectors;        /* n_passages * dim; freed after `done` returned */
     struct mf_span *passage_spans; /* likewise */
     size_t n_passages;             /* 0: the text fits the window */

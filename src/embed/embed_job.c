@@ -26,14 +26,14 @@ static size_t job_layout(struct mf_embed_job *job, size_t n, size_t dim)
 {
     size_t texts = sizeof(*job) + n * sizeof(job->slots[0]);
     size_t vectors = texts + n * sizeof(job->texts[0]);
-    size_t rcs = vectors + n * dim * sizeof(job->vectors[0]);
+    size_t results = vectors + n * dim * sizeof(job->vectors[0]);
 
     if (job != NULL) {
-        job->texts = (struct mf_slice *)((char *)job + texts);
+        job->texts = (struct mf_text *)((char *)job + texts);
         job->vectors = (float *)((char *)job + vectors);
-        job->rcs = (int *)((char *)job + rcs);
+        job->results = (struct mf_text_result *)((char *)job + results);
     }
-    return rcs + n * sizeof(job->rcs[0]);
+    return results + n * sizeof(job->results[0]);
 }
 
 struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
@@ -60,7 +60,8 @@ struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
         job->slots[i].task = tasks[i];
         job->slots[i].wants_passages = tasks[i]->wants_passages;
         atomic_init(&job->slots[i].state, MF_SLOT_OPEN);
-        job->texts[i] = mf_slice_of(at, tasks[i]->text.n);
+        job->texts[i].text = mf_slice_of(at, tasks[i]->text.n);
+        job->texts[i].flags = tasks[i]->flags;
         if (tasks[i]->text.n > 0) {
             memcpy(at, tasks[i]->text.p, tasks[i]->text.n);
             at += tasks[i]->text.n;
@@ -98,45 +99,47 @@ void mf_embed_after_failure(struct mf_embed_task *t, int rc)
 }
 
 /* A model's answer is believed only when it can be a vector at all. */
-static bool is_unit_vector(const float *v, size_t dim)
+static bool is_vector(const float *v, size_t dim, unsigned flags)
 {
     double sum = 0;
 
     for (size_t i = 0; i < dim; i++) {
         sum += (double)v[i] * (double)v[i];
     }
-    return isfinite(sum) && fabs(sqrt(sum) - 1) < MAX_NORM_ERROR;
+    return isfinite(sum) &&
+           ((flags & MF_TEXT_RAW) != 0 || fabs(sqrt(sum) - 1) < MAX_NORM_ERROR);
 }
 
 /* The model's call, with a check of what it left; rows it did not write do not pass. */
-MF_WORKER static int run_model(struct mf_model *m, const struct mf_slice *texts,
-                               size_t n, float *out, int *rcs)
+MF_WORKER static int run_model(struct mf_model *m, const struct mf_text *texts,
+                               size_t n, float *out, struct mf_text_result *res)
 {
     size_t dim = m->info.dim;
     int rc;
 
     for (size_t i = 0; i < n; i++) {
-        rcs[i] = 0;
+        res[i] = (struct mf_text_result){0, 0};
         out[i * dim] = NAN;
     }
-    rc = m->ops->embed(m, texts, n, out, rcs);
+    rc = m->ops->embed(m, texts, n, out, res);
     if (rc != 0) {
         return rc < 0 ? rc : MF_EBACKEND;
     }
     for (size_t i = 0; i < n; i++) {
-        if (rcs[i] > 0 || (rcs[i] == 0 && !is_unit_vector(out + i * dim, dim))) {
-            rcs[i] = MF_EBACKEND;
+        if (res[i].rc > 0 ||
+            (res[i].rc == 0 && !is_vector(out + i * dim, dim, texts[i].flags))) {
+            res[i].rc = MF_EBACKEND;
         }
     }
     return 0;
 }
 
-MF_WORKER static int embed_passages(struct mf_model *m, struct mf_slice text,
+MF_WORKER static int embed_passages(struct mf_model *m, const struct mf_text *whole,
                                     struct passages *p)
 {
     size_t batch = mf_min(PASSAGE_BATCH, mf_max(m->info.batch_texts, 1u));
-    struct mf_slice texts[PASSAGE_BATCH];
-    int rcs[PASSAGE_BATCH];
+    struct mf_text texts[PASSAGE_BATCH];
+    struct mf_text_result res[PASSAGE_BATCH];
 
     for (size_t from = 0; from < p->n; from += batch) {
         size_t n = mf_min(batch, p->n - from);
@@ -145,11 +148,12 @@ MF_WORKER static int embed_passages(struct mf_model *m, struct mf_slice text,
         for (size_t i = 0; i < n; i++) {
             const struct mf_span *s = &p->spans[from + i];
 
-            texts[i] = mf_slice_of(text.p + s->at, s->n);
+            texts[i].text = mf_slice_of(whole->text.p + s->at, s->n);
+            texts[i].flags = whole->flags & MF_TEXT_RAW;
         }
-        rc = run_model(m, texts, n, p->vectors + from * m->info.dim, rcs);
+        rc = run_model(m, texts, n, p->vectors + from * m->info.dim, res);
         for (size_t i = 0; i < n && rc == 0; i++) {
-            rc = rcs[i];
+            rc = res[i].rc;
         }
         if (rc < 0) {
             return rc;
@@ -175,9 +179,10 @@ MF_WORKER static int cut_passages(struct mf_slice text, const uint32_t *at,
 }
 
 /* Passages of a text longer than the window; none, and 0, when it fits. */
-MF_WORKER static int make_passages(struct mf_model *m, struct mf_slice text,
+MF_WORKER static int make_passages(struct mf_model *m, const struct mf_text *whole,
                                    struct passages *p)
 {
+    struct mf_slice text = whole->text;
     size_t n_pieces = 0;
     uint32_t *at;
     int rc;
@@ -195,7 +200,7 @@ MF_WORKER static int make_passages(struct mf_model *m, struct mf_slice text,
     n_pieces = mf_min(n_pieces, m->ops->pieces(m, text, at, n_pieces));
     rc = cut_passages(text, at, n_pieces, &m->info, p);
     mf_free(at);
-    return rc < 0 ? rc : embed_passages(m, text, p);
+    return rc < 0 ? rc : embed_passages(m, whole, p);
 }
 
 /* Hands the result over to the task, unless the task will be tried again or the loop
@@ -208,7 +213,7 @@ MF_WORKER static void settle(struct mf_embed_job *job, size_t i)
     bool is_lent;
 
     if (s->rc == 0 && s->wants_passages) {
-        s->rc = make_passages(job->model, job->texts[i], &p);
+        s->rc = make_passages(job->model, &job->texts[i], &p);
     }
     if ((s->rc < 0 && !s->is_last && !mf_embed_is_final(s->rc)) ||
         !mf_embed_slot_take(s, MF_SLOT_SETTLED)) {
@@ -220,6 +225,7 @@ MF_WORKER static void settle(struct mf_embed_job *job, size_t i)
         mf_embed_after_failure(s->task, s->rc);
         return;
     }
+    s->task->n_tokens = job->results[i].n_tokens;
     is_lent = s->task->vector == NULL;
     if (is_lent) {
         s->task->vector = vector;
@@ -242,9 +248,10 @@ void mf_embed_job_work(struct mf_job *base)
     struct mf_embed_job *job = mf_container_of(base, struct mf_embed_job, job);
     uint64_t start = uv_hrtime();
 
-    job->batch_rc = run_model(job->model, job->texts, job->n, job->vectors, job->rcs);
+    job->batch_rc =
+        run_model(job->model, job->texts, job->n, job->vectors, job->results);
     for (size_t i = 0; i < job->n; i++) {
-        job->slots[i].rc = job->batch_rc != 0 ? job->batch_rc : job->rcs[i];
+        job->slots[i].rc = job->batch_rc != 0 ? job->batch_rc : job->results[i].rc;
         /* Of a batch that failed as a whole each text will be tried alone. */
         if (job->batch_rc == 0 || job->n == 1) {
             settle(job, i);

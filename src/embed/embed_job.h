@@ -47,8 +47,8 @@ struct mf_embed_job {
     bool timed_out;
     int batch_rc; /* the whole batch failed */
     size_t n;
-    struct mf_slice *texts; /* our copies */
-    int *rcs;
+    struct mf_text *texts; /* our copies */
+    struct mf_text_result *results;
     float *vectors;
     struct mf_embed_slot slots[];
 };

@@ -224,7 +224,8 @@ static double normalise(double *v)
     return length;
 }
 
-static double sum_up(const struct features *fs, double *v)
+/* Not normalised, but nearly: the words' part and the n-grams' have fixed lengths. */
+static void sum_up(const struct features *fs, double *v)
 {
     static const double share[KIND_COUNT] = {[KIND_WORD] = 1, [KIND_GRAM] = GRAM};
     int32_t sum[KIND_COUNT][DIM] = {{0}};
@@ -245,47 +246,85 @@ static double sum_up(const struct features *fs, double *v)
             v[i] += sum[k][i] * factor;
         }
     }
-    return normalise(v);
 }
 
-/* What of a text is represented: its first WINDOW pieces, whole sentences if it can. */
-static struct mf_slice in_window(struct mf_slice text)
+/* The text's first WINDOW pieces, whole sentences if it can; a shorter text as it is.
+ * Sets how many pieces that are. */
+static struct mf_slice first_pieces(struct mf_slice text, uint32_t *n_pieces)
 {
     uint32_t at[WINDOW + 1];
     size_t n = mf_hash_pieces(text, at, mf_countof(at));
     struct mf_span first[2];
 
+    *n_pieces = (uint32_t)n;
     if (n <= WINDOW) {
         return text;
     }
     (void)mf_chunk(mf_slice_of(text.p, at[WINDOW] + 1), at, WINDOW + 1, WINDOW, first,
                    2);
+    for (*n_pieces = WINDOW; at[*n_pieces - 1] >= first[0].n;) {
+        --*n_pieces;
+    }
     return mf_slice_of(text.p, first[0].n);
 }
 
-static void embed_text(const struct hash_model *m, struct mf_slice text, float *out)
+/* The text's last WINDOW pieces. */
+static struct mf_slice last_pieces(struct mf_slice text, uint32_t *n_pieces)
+{
+    size_t n = mf_hash_pieces(text, NULL, 0);
+    struct mf_hash_piece p = {0};
+
+    *n_pieces = (uint32_t)mf_min(n, (size_t)WINDOW);
+    if (n <= WINDOW) {
+        return text;
+    }
+    for (size_t i = 0; i <= n - WINDOW; i++) {
+        (void)mf_hash_piece_next(text, &p);
+    }
+    return mf_slice_of(text.p + p.start, text.n - p.start);
+}
+
+/* What of a text is represented. */
+static int in_window(const struct mf_text *t, struct mf_slice *part, uint32_t *n_pieces)
+{
+    *part = (t->flags & MF_TEXT_LEFT) != 0 ? last_pieces(t->text, n_pieces)
+                                           : first_pieces(t->text, n_pieces);
+    return part->n < t->text.n && (t->flags & MF_TEXT_WHOLE) != 0 ? MF_ETOOBIG : 0;
+}
+
+static void embed_text(const struct hash_model *m, struct mf_slice text, bool is_raw,
+                       float *out)
 {
     struct features fs;
-    double v[DIM];
+    double v[DIM], unit[DIM];
 
-    find_features(&fs, &m->prior, in_window(text));
-    if (!(sum_up(&fs, v) > 0)) { /* features that cancel each other out: chance, once */
+    find_features(&fs, &m->prior, text);
+    sum_up(&fs, v);
+    memcpy(unit, v, sizeof(unit));
+    if (!(normalise(unit) >
+          0)) { /* features that cancel each other out: chance, once */
         find_features(&fs, &m->prior, MF_SLICE(""));
-        (void)sum_up(&fs, v);
+        sum_up(&fs, v);
+        memcpy(unit, v, sizeof(unit));
+        (void)normalise(unit);
     }
     for (size_t i = 0; i < DIM; i++) {
-        out[i] = (float)v[i];
+        out[i] = (float)(is_raw ? v[i] : unit[i]);
     }
 }
 
-static int hash_embed(struct mf_model *model, const struct mf_slice *texts, size_t n,
-                      float *out, int *rc)
+static int hash_embed(struct mf_model *model, const struct mf_text *texts, size_t n,
+                      float *out, struct mf_text_result *res)
 {
     const struct hash_model *m = mf_container_of(model, struct hash_model, model);
 
     for (size_t i = 0; i < n; i++) {
-        embed_text(m, texts[i], out + i * DIM);
-        rc[i] = 0;
+        struct mf_slice part;
+
+        res[i].rc = in_window(&texts[i], &part, &res[i].n_tokens);
+        if (res[i].rc == 0) {
+            embed_text(m, part, (texts[i].flags & MF_TEXT_RAW) != 0, out + i * DIM);
+        }
     }
     return 0;
 }
@@ -294,6 +333,32 @@ static size_t hash_pieces(MF_UNUSED struct mf_model *model, struct mf_slice text
                           uint32_t *at, size_t cap)
 {
     return mf_hash_pieces(text, at, cap);
+}
+
+/* It has no vocabulary: a piece's number is its place. */
+static size_t hash_tokenize(MF_UNUSED struct mf_model *model, const struct mf_text *t,
+                            MF_UNUSED bool special, struct mf_piece *out, size_t cap)
+{
+    struct mf_hash_piece p = {0};
+    size_t n = 0;
+
+    for (; mf_hash_piece_next(t->text, &p); n++) {
+        if (n < cap) {
+            out[n] = (struct mf_piece){
+                .id = (uint32_t)n,
+                .start = (uint32_t)p.start,
+                .end = (uint32_t)p.end,
+                .writing = mf_slice_of(t->text.p + p.start, p.end - p.start)};
+        }
+    }
+    return n;
+}
+
+static int hash_states(MF_UNUSED struct mf_model *model,
+                       MF_UNUSED const struct mf_text *t, MF_UNUSED float **out,
+                       MF_UNUSED uint32_t *n_tokens)
+{
+    return MF_EUNPROCESSABLE; /* features of a whole text: no vectors of its pieces */
 }
 
 static void hash_close(struct mf_model *model)
@@ -305,6 +370,8 @@ static const struct mf_model_ops hash_ops = {
     .name = "hash",
     .embed = hash_embed,
     .pieces = hash_pieces,
+    .tokenize = hash_tokenize,
+    .states = hash_states,
     .close = hash_close,
 };
 
@@ -323,7 +390,16 @@ int mf_model_hash_open(struct mf_model **out, struct mf_err *err)
                  .dim = DIM,
                  .window = WINDOW,
                  .batch_texts = 64,
-                 .batch_bytes = (size_t)64 * 1024},
+                 .batch_bytes = (size_t)64 * 1024,
+                 .batch_tokens = 16 * 1024,
+                 .prefers_cores = true,
+                 .precision = "exact",
+                 .kernel = "hash",
+                 .guard_min = 1,
+                 .guard_mean = 1,
+                 .pooling = "hash",
+                 .dtype = "float32",
+                 .revision = "1"},
     };
     mf_hash_prior_init(&m->prior);
     *out = &m->model;

@@ -204,37 +204,59 @@ uint64_t mf_hash_word_key(const struct mf_hash_word *w)
     return h == 0 ? 1 : h;
 }
 
-/* Whether a character begins a piece. `left`: how many letters the piece before it
- * still takes; -1: the character before it was no letter. */
-static bool begins_piece(enum mf_char_class c, int *left)
+/* Letters from p->end on, at most `room` of them. */
+static void take_letters(struct mf_slice text, struct mf_hash_piece *p, unsigned room)
 {
-    if (c != MF_CHAR_LETTER) {
-        *left = -1;
-        return c != MF_CHAR_BLANK;
+    uint32_t cp;
+
+    for (; p->end < text.n && room > 0; room--) {
+        size_t len = mf_utf8_next(text, p->end, &cp);
+
+        if (mf_char_class_of(cp) != MF_CHAR_LETTER) {
+            return;
+        }
+        p->end += len;
     }
-    if (*left > 0) {
-        --*left;
+}
+
+bool mf_hash_piece_next(struct mf_slice text, struct mf_hash_piece *p)
+{
+    enum mf_char_class c = MF_CHAR_BLANK;
+    size_t at, len = 0;
+    bool is_inner;
+    uint32_t cp;
+
+    for (at = p->end; at < text.n; at += len) {
+        len = mf_utf8_next(text, at, &cp);
+        c = mf_char_class_of(cp);
+        if (c != MF_CHAR_BLANK) {
+            break;
+        }
+    }
+    if (at >= text.n) {
         return false;
     }
-    *left = (*left == 0 ? NEXT_PIECE : FIRST_PIECE) - 1;
+    is_inner = at == p->end && p->is_word;
+    p->start = at;
+    p->is_word = c == MF_CHAR_LETTER;
+    if (p->is_word) {
+        p->end = at;
+        take_letters(text, p, is_inner ? NEXT_PIECE : FIRST_PIECE);
+    } else {
+        p->end = at + len;
+    }
     return true;
 }
 
 size_t mf_hash_pieces(struct mf_slice text, uint32_t *at, size_t cap)
 {
-    size_t n = 0, len;
-    int left = -1;
-    uint32_t cp;
+    struct mf_hash_piece p = {0};
+    size_t n = 0;
 
-    for (size_t i = 0; i < text.n; i += len) {
-        len = mf_utf8_next(text, i, &cp);
-        if (!begins_piece(mf_char_class_of(cp), &left)) {
-            continue;
-        }
+    for (; mf_hash_piece_next(text, &p); n++) {
         if (n < cap) {
-            at[n] = (uint32_t)i;
+            at[n] = (uint32_t)p.start;
         }
-        n++;
     }
     return n;
 }

@@ -37,9 +37,16 @@ MF_ANY void mf_hash_word_stem(struct mf_hash_word *w);
 MF_ANY uint64_t mf_hash_word_key(const struct mf_hash_word *w); /* never 0 */
 MF_ANY uint64_t mf_hash_mix(uint64_t h); /* spreads; a bijection */
 
-/* As a model's `pieces`: about what WordPiece makes of it: a word is one piece up to 6
- * characters and one more for each 4 after them; a mark and a wide character are one.
- */
+/* About what WordPiece makes of a text: a word is one piece up to 6 characters and one
+ * more for each 4 after them; a mark and a wide character are one. */
+struct mf_hash_piece {
+    size_t start, end; /* bytes [start, end) of the text; 0, 0 before the first */
+    bool is_word;      /* letters: a word, or a part of one */
+};
+
+/* The piece after `p`; false when there is none. */
+MF_ANY bool mf_hash_piece_next(struct mf_slice text, struct mf_hash_piece *p);
+/* As a model's `pieces`. */
 MF_ANY size_t mf_hash_pieces(struct mf_slice text, uint32_t *at, size_t cap);
 
 #endif

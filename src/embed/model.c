@@ -10,15 +10,16 @@ uint32_t mf_space_id(const char *space)
     return id == 0 ? 1 : id; /* 0 says "no vector" */
 }
 
-int mf_model_open(struct mf_model **out, const char *name, struct mf_err *err)
+int mf_model_open(struct mf_model **out, const struct mf_model_options *opt,
+                  struct mf_err *err)
 {
-    if (strcmp(name, "hash") == 0) {
+    if (strcmp(opt->model, "hash") == 0) {
         return mf_model_hash_open(out, err);
     }
     return mf_err_set(err, MF_EINVAL,
                       "embedding model '%.100s': only \"hash\" is built into this "
                       "version; set the model to hash",
-                      name);
+                      opt->model);
 }
 
 void mf_model_close(struct mf_model *m)

@@ -30,9 +30,33 @@ void mf_fake_vector(const struct mf_fake_model *f, struct mf_slice text, float *
     }
 }
 
-static int embed_one(const struct mf_fake_model *f, struct mf_slice text, float *out)
+static size_t fake_pieces(MF_UNUSED struct mf_model *m, struct mf_slice text,
+                          uint32_t *at, size_t cap)
 {
-    size_t dim = f->model.info.dim;
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == ' ' || (i > 0 && text.p[i - 1] != ' ')) {
+            continue;
+        }
+        if (n < cap) {
+            at[n] = (uint32_t)i;
+        }
+        n++;
+    }
+    return n;
+}
+
+static int embed_one(struct mf_fake_model *f, const struct mf_text *t, float *out,
+                     uint32_t *n_tokens)
+{
+    size_t dim = f->model.info.dim, n = fake_pieces(&f->model, t->text, NULL, 0);
+    struct mf_slice text = t->text;
+
+    *n_tokens = (uint32_t)mf_min(n, (size_t)f->model.info.window);
+    if (n > f->model.info.window && (t->flags & MF_TEXT_WHOLE) != 0) {
+        return MF_ETOOBIG;
+    }
 
     if (says(text, "FAIL")) {
         return MF_EBACKEND;
@@ -46,6 +70,7 @@ static int embed_one(const struct mf_fake_model *f, struct mf_slice text, float 
     mf_fake_vector(f, text, out);
     for (size_t i = 0; i < dim; i++) {
         out[i] = says(text, "ZERO") ? 0 : says(text, "LONG") ? out[i] * 2 : out[i];
+        out[i] *= (t->flags & MF_TEXT_RAW) != 0 ? 3 : 1;
     }
     if (says(text, "NAN")) {
         out[dim - 1] = NAN;
@@ -53,12 +78,12 @@ static int embed_one(const struct mf_fake_model *f, struct mf_slice text, float 
     return 0;
 }
 
-static void enter_call(struct mf_fake_model *f, const struct mf_slice *texts, size_t n)
+static void enter_call(struct mf_fake_model *f, const struct mf_text *texts, size_t n)
 {
     struct mf_fake_counts *c = &f->counts;
 
     if (c->calls < MF_FAKE_ORDER - 1) {
-        c->order[c->calls] = *(texts[0].n > 0 ? texts[0].p : "-");
+        c->order[c->calls] = *(texts[0].text.n > 0 ? texts[0].text.p : "-");
     }
     c->calls++;
     c->texts += (unsigned)n;
@@ -67,7 +92,7 @@ static void enter_call(struct mf_fake_model *f, const struct mf_slice *texts, si
     c->max_running = mf_max(c->max_running, c->running);
 }
 
-static bool begin_call(struct mf_fake_model *f, const struct mf_slice *texts, size_t n)
+static bool begin_call(struct mf_fake_model *f, const struct mf_text *texts, size_t n)
 {
     bool fails;
 
@@ -89,8 +114,8 @@ static void end_call(struct mf_fake_model *f)
     (void)pthread_mutex_unlock(&f->lock);
 }
 
-static int fake_embed(struct mf_model *m, const struct mf_slice *texts, size_t n,
-                      float *out, int *rc)
+static int fake_embed(struct mf_model *m, const struct mf_text *texts, size_t n,
+                      float *out, struct mf_text_result *res)
 {
     struct mf_fake_model *f = mf_container_of(m, struct mf_fake_model, model);
     struct timespec delay = {f->cfg.delay_ms / 1000,
@@ -101,28 +126,58 @@ static int fake_embed(struct mf_model *m, const struct mf_slice *texts, size_t n
         (void)nanosleep(&delay, NULL);
     }
     for (size_t i = 0; i < n; i++) {
-        batch_rc = says(texts[i], "BATCH") ? MF_EBACKEND : batch_rc;
-        rc[i] = embed_one(f, texts[i], out + i * m->info.dim);
+        batch_rc = says(texts[i].text, "BATCH") ? MF_EBACKEND : batch_rc;
+        res[i].rc = embed_one(f, &texts[i], out + i * m->info.dim, &res[i].n_tokens);
     }
     end_call(f);
     return batch_rc;
 }
 
-static size_t fake_pieces(MF_UNUSED struct mf_model *m, struct mf_slice text,
-                          uint32_t *at, size_t cap)
+static size_t fake_tokenize(MF_UNUSED struct mf_model *m, const struct mf_text *t,
+                            bool special, struct mf_piece *out, size_t cap)
 {
-    size_t n = 0;
+    size_t n = 0, end = 0, extra = special ? 1 : 0;
 
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == ' ' || (i > 0 && text.p[i - 1] != ' ')) {
-            continue;
+    for (size_t i = 0; i < t->text.n; i = end + 1) {
+        const char *blank = memchr(t->text.p + i, ' ', t->text.n - i);
+
+        end = blank == NULL ? t->text.n : (size_t)(blank - t->text.p);
+        if (end > i && n + extra < cap) {
+            out[n + extra] =
+                (struct mf_piece){.id = (uint32_t)n + 1,
+                                  .start = (uint32_t)i,
+                                  .end = (uint32_t)end,
+                                  .writing = mf_slice_of(t->text.p + i, end - i)};
         }
-        if (n < cap) {
-            at[n] = (uint32_t)i;
-        }
-        n++;
+        n += end > i;
     }
-    return n;
+    if (special && cap > 0) {
+        out[0] = (struct mf_piece){.writing = MF_SLICE("[CLS]"), .is_special = true};
+    }
+    return n + extra;
+}
+
+/* One row for each word: the word's own vector. */
+static int fake_states(struct mf_model *m, const struct mf_text *t, float **out,
+                       uint32_t *n_tokens)
+{
+    struct mf_fake_model *f = mf_container_of(m, struct mf_fake_model, model);
+    size_t n = fake_tokenize(m, t, false, NULL, 0), dim = m->info.dim;
+    struct mf_piece *pieces = mf_array(n, sizeof(*pieces));
+
+    *out = mf_array(n * dim, sizeof(float));
+    if (pieces == NULL || *out == NULL) {
+        mf_free(pieces);
+        mf_free(*out);
+        return MF_ENOMEM;
+    }
+    (void)fake_tokenize(m, t, false, pieces, n);
+    for (size_t i = 0; i < n; i++) {
+        mf_fake_vector(f, pieces[i].writing, *out + i * dim);
+    }
+    *n_tokens = (uint32_t)n;
+    mf_free(pieces);
+    return 0;
 }
 
 static void fake_close(struct mf_model *m)
@@ -138,6 +193,8 @@ static const struct mf_model_ops fake_ops = {
     .name = "fake",
     .embed = fake_embed,
     .pieces = fake_pieces,
+    .tokenize = fake_tokenize,
+    .states = fake_states,
     .close = fake_close,
 };
 
@@ -159,6 +216,15 @@ struct mf_fake_model *mf_fake_model_open(const struct mf_fake_config *cfg)
         .is_semantic = cfg->is_semantic,
         .batch_texts = cfg->batch_texts == 0 ? 1 : cfg->batch_texts,
         .batch_bytes = cfg->batch_bytes == 0 ? SIZE_MAX : cfg->batch_bytes,
+        .batch_tokens = cfg->batch_tokens,
+        .prefers_cores = cfg->prefers_cores,
+        .precision = "f32",
+        .kernel = "fake",
+        .guard_min = 1,
+        .guard_mean = 1,
+        .pooling = "fake",
+        .dtype = "float32",
+        .revision = "1",
     };
     if (pthread_mutex_init(&f->lock, NULL) != 0 ||
         pthread_cond_init(&f->released, NULL) != 0) {

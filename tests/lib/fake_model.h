@@ -3,8 +3,9 @@
  * fake_model: an embedding model for tests: as slow, as wrong and as patient as asked.
  *
  * A text's vector is a unit vector made from its bytes (mf_fake_vector), so that equal
- * texts have equal vectors. Pieces are its blank-separated words. Words in a text that
- * change what happens:
+ * texts have equal vectors; MF_TEXT_RAW gives one of length 3. Pieces are its
+ * blank-separated words; MF_TEXT_WHOLE is heeded, MF_TEXT_LEFT changes nothing. The one
+ * special piece is "[CLS]" in front. Words in a text that change what happens:
  *     FAIL   the text fails (MF_EBACKEND)     INVALID  it fails as MF_EINVAL
  *     BATCH  the whole batch fails            NAN, ZERO, LONG, SKIP  a wrong vector:
  *                                             not a number, 0, of length 2, not written
@@ -28,8 +29,9 @@ struct mf_fake_config {
     uint32_t window;      /* 0: 256 */
     uint32_t batch_texts; /* 0: 1 */
     size_t batch_bytes;   /* 0: no bound */
-    unsigned delay_ms;    /* of each call */
-    bool is_semantic;
+    uint32_t batch_tokens;
+    unsigned delay_ms; /* of each call */
+    bool is_semantic, prefers_cores;
 };
 
 struct mf_fake_counts {

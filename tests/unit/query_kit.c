@@ -348,11 +348,12 @@ static void build(struct kit *k, struct mf_buf *out, const struct mf_msg *msg,
                                  .vector = has_vector ? v : NULL,
                                  .dim = k->model->info.dim,
                                  .space = k->model->info.space_id};
-    int rc = 0;
+    struct mf_text text = {.text = msg->content};
+    struct mf_text_result res = {0};
 
     mf_buf_init(out);
-    MF_CHECK_OK(k->model->ops->embed(k->model, &msg->content, 1, v, &rc));
-    MF_CHECK_OK(rc);
+    MF_CHECK_OK(k->model->ops->embed(k->model, &text, 1, v, &res));
+    MF_CHECK_OK(res.rc);
     MF_CHECK_OK(mf_search_build(out, k->terms, &in));
 }
 
@@ -502,15 +503,16 @@ void kit_question(struct kit *k, struct kit_scan *q, const char *user, const cha
 {
     struct mf_slice slice = mf_slice_str(text);
     struct mf_slice none = mf_slice_of(NULL, 0);
-    int rc = 0;
+    struct mf_text t = {.text = slice};
+    struct mf_text_result res = {0};
 
     memset(q, 0, sizeof(*q));
     q->k = k;
     MF_CHECK_OK(mf_question_init(&q->question, k->terms, slice, none, none));
     q->vector = mf_array(VECTOR, sizeof(float));
     assert_non_null(q->vector);
-    MF_CHECK_OK(k->model->ops->embed(k->model, &slice, 1, q->vector, &rc));
-    MF_CHECK_OK(rc);
+    MF_CHECK_OK(k->model->ops->embed(k->model, &t, 1, q->vector, &res));
+    MF_CHECK_OK(res.rc);
     q->s.user_id = mf_slice_str(user);
     q->s.request.question = &q->question;
     q->s.request.vector = q->vector;

@@ -77,18 +77,20 @@ MF_TEST(embed, works_with_the_built_in_model)
     struct mf_model *hash;
     struct mf_embed *e;
     float v[384], want[384];
-    int rc;
+    struct mf_text text = {.flags = 0};
+    struct mf_text_result res;
 
     fix_open(&f, &(struct mf_fake_config){0}, &plain_config);
     mf_loop_assert(f.loop);
-    MF_CHECK_OK(mf_model_open(&hash, "hash", NULL));
+    MF_CHECK_OK(mf_model_hash_open(&hash, NULL));
     e = f.embed;
     MF_CHECK_OK(mf_embed_open(&f.embed, f.loop, hash, &plain_config));
     MF_CHECK_OK(submit(&f, &k, "Where is the bicycle?", MF_URGENT));
     k.t.vector = v;
     run_until_done(&f, &k);
     MF_CHECK_INT(k.rc, 0);
-    MF_CHECK_OK(hash->ops->embed(hash, &k.t.text, 1, want, &rc));
+    text.text = k.t.text;
+    MF_CHECK_OK(hash->ops->embed(hash, &text, 1, want, &res));
     MF_CHECK_MEM(v, want, sizeof(v));
     mf_embed_close(f.embed, fix_closed, &f);
     MF_CHECK(mf_loop_run_until(f.loop, &f.closed, PATIENCE));

@@ -14,16 +14,17 @@ static struct mf_model *open_hash(void)
 {
     struct mf_model *m = NULL;
 
-    MF_CHECK_OK(mf_model_open(&m, "hash", NULL));
+    MF_CHECK_OK(mf_model_open(&m, &(struct mf_model_options){.model = "hash"}, NULL));
     return m;
 }
 
 static void embed(struct mf_model *m, struct mf_slice text, float *v)
 {
-    int rc = -1;
+    struct mf_text t = {.text = text};
+    struct mf_text_result res = {.rc = -1};
 
-    MF_CHECK_OK(m->ops->embed(m, &text, 1, v, &rc));
-    MF_CHECK_OK(rc);
+    MF_CHECK_OK(m->ops->embed(m, &t, 1, v, &res));
+    MF_CHECK_OK(res.rc);
 }
 
 static double dot(const float *a, const float *b)
@@ -66,6 +67,8 @@ MF_TEST(model, says_what_it_is)
     MF_CHECK_INT(m->info.dim, DIM);
     MF_CHECK_INT(m->info.window, 256);
     MF_CHECK(!m->info.is_semantic);
+    MF_CHECK_STR(m->info.precision, "exact");
+    MF_CHECK(m->info.prefers_cores);
     MF_CHECK_INT(m->info.space_id, mf_space_id(m->info.space));
     MF_CHECK(mf_space_id("a") != 0 && mf_space_id("a") != mf_space_id("b"));
     mf_model_close(m);
@@ -76,8 +79,9 @@ MF_TEST(model, refuses_a_folder_and_says_what_can_be_had)
 {
     struct mf_model *m = NULL;
     struct mf_err err = {0};
+    struct mf_model_options opt = {.model = "/models/minilm", .precision = "auto"};
 
-    MF_CHECK_INT(mf_model_open(&m, "/models/minilm", &err), MF_EINVAL);
+    MF_CHECK_INT(mf_model_open(&m, &opt, &err), MF_EINVAL);
     assert_null(m);
     assert_non_null(strstr(err.msg, "/models/minilm"));
     assert_non_null(strstr(err.msg, "only \"hash\" is built into this version"));
@@ -89,7 +93,7 @@ MF_TEST(model, reports_when_there_is_no_memory)
     struct mf_err err = {0};
 
     mf_test_fail_nth(1);
-    MF_CHECK_INT(mf_model_open(&m, "hash", &err), MF_ENOMEM);
+    MF_CHECK_INT(mf_model_hash_open(&m, &err), MF_ENOMEM);
     assert_null(m);
 }
 
@@ -162,14 +166,15 @@ MF_TEST(hash_model, gives_the_same_bits_on_every_machine)
 MF_TEST(hash_model, does_not_look_at_a_texts_neighbours_in_the_batch)
 {
     struct mf_model *m = open_hash();
-    struct mf_slice texts[3] = {MF_SLICE("one pizza"), MF_SLICE("two parks"),
-                                MF_SLICE("one pizza")};
+    struct mf_text texts[3] = {{.text = MF_SLICE("one pizza")},
+                               {.text = MF_SLICE("two parks")},
+                               {.text = MF_SLICE("one pizza")}};
     float batch[3 * DIM], alone[DIM];
-    int rc[3] = {-1, -1, -1};
+    struct mf_text_result res[3] = {{.rc = -1}, {.rc = -1}, {.rc = -1}};
 
-    MF_CHECK_OK(m->ops->embed(m, texts, 3, batch, rc));
-    embed(m, texts[1], alone);
-    MF_CHECK(rc[0] == 0 && rc[1] == 0 && rc[2] == 0);
+    MF_CHECK_OK(m->ops->embed(m, texts, 3, batch, res));
+    embed(m, texts[1].text, alone);
+    MF_CHECK(res[0].rc == 0 && res[1].rc == 0 && res[2].rc == 0);
     MF_CHECK_MEM(batch + DIM, alone, sizeof(alone));
     MF_CHECK_MEM(batch, batch + (size_t)2 * DIM, sizeof(alone));
     mf_model_close(m);
@@ -411,6 +416,143 @@ MF_TEST(pieces, say_where_they_begin_up_to_the_room_there_is)
     MF_CHECK_INT(at[1], 7);
     MF_CHECK_INT(at[2], 9);
     MF_CHECK_INT(at[3], 9);
+    mf_model_close(m);
+}
+
+static size_t tokenize(const char *text, struct mf_piece *out, size_t cap)
+{
+    struct mf_model *m = open_hash();
+    struct mf_text t = {.text = mf_slice_str(text)};
+    size_t n = m->ops->tokenize(m, &t, true, out, cap);
+
+    mf_model_close(m);
+    return n;
+}
+
+MF_TEST(tokenize, gives_the_pieces_writing_and_place)
+{
+    static const char text[] = " abcdefgh, \u4f60x";
+
+    static const struct {
+        unsigned start, end;
+        const char *writing;
+    } want[] = {{1, 7, "abcdef"},
+                {7, 9, "gh"},
+                {9, 10, ","},
+                {11, 14, "\u4f60"},
+                {14, 15, "x"}};
+    struct mf_piece p[8];
+
+    MF_CHECK_INT(tokenize(text, p, 8), mf_countof(want));
+    for (size_t i = 0; i < mf_countof(want); i++) {
+        MF_CHECK_INT(p[i].id, i);
+        MF_CHECK_INT(p[i].start, want[i].start);
+        MF_CHECK_INT(p[i].end, want[i].end);
+        MF_CHECK(mf_slice_is(p[i].writing, want[i].writing));
+        MF_CHECK(!p[i].is_special);
+    }
+}
+
+MF_TEST(tokenize, writes_no_more_than_there_is_room_for)
+{
+    struct mf_piece p[3] = {{.id = 99}, {.id = 99}, {.id = 99}};
+
+    MF_CHECK_INT(tokenize("one two three", p, 2), 3);
+    MF_CHECK_INT(p[1].id, 1);
+    MF_CHECK_INT(p[2].id, 99);
+    MF_CHECK_INT(tokenize("", NULL, 0), 0);
+    MF_CHECK_INT(tokenize("one two", NULL, 0), 2);
+}
+
+/* ---- what the caller asks for ---- */
+
+/* n words "aa", then "horse"; the caller frees it. */
+static char *many_words(size_t n)
+{
+    char *text = mf_malloc(3 * n + 6);
+
+    assert_non_null(text);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(text + 3 * i, "aa ", 3);
+    }
+    memcpy(text + 3 * n, "horse", 6);
+    return text;
+}
+
+static struct mf_text_result embed_as(const char *text, unsigned flags, float *v)
+{
+    struct mf_model *m = open_hash();
+    struct mf_text t = {.text = mf_slice_str(text), .flags = flags};
+    struct mf_text_result res = {.rc = -1};
+
+    MF_CHECK_OK(m->ops->embed(m, &t, 1, v, &res));
+    mf_model_close(m);
+    return res;
+}
+
+MF_TEST(hash_model, counts_the_pieces_it_read)
+{
+    char *text = many_words(300);
+    float v[DIM];
+
+    MF_CHECK_INT(embed_as("", 0, v).n_tokens, 0);
+    MF_CHECK_INT(embed_as("one, two", 0, v).n_tokens, 3);
+    MF_CHECK_INT(embed_as(text, 0, v).n_tokens, 256);
+    MF_CHECK_INT(embed_as(text, MF_TEXT_LEFT, v).n_tokens, 256);
+    memcpy(text + 600, "aa. ", 4); /* a sentence ends after the 202nd piece */
+    MF_CHECK_INT(embed_as(text, 0, v).n_tokens, 202);
+    mf_free(text);
+}
+
+MF_TEST(hash_model, refuses_a_longer_text_that_must_be_whole)
+{
+    char *fits = many_words(255), *longer = many_words(256);
+    float v[DIM];
+
+    MF_CHECK_OK(embed_as(fits, MF_TEXT_WHOLE, v).rc);
+    MF_CHECK_INT(embed_as(longer, MF_TEXT_WHOLE, v).rc, MF_ETOOBIG);
+    MF_CHECK_INT(embed_as(longer, MF_TEXT_WHOLE | MF_TEXT_LEFT, v).rc, MF_ETOOBIG);
+    MF_CHECK_OK(embed_as(longer, 0, v).rc);
+    mf_free(fits);
+    mf_free(longer);
+}
+
+MF_TEST(hash_model, keeps_the_end_when_asked_to)
+{
+    char *text = many_words(300);
+    float first[DIM], last[DIM], end[DIM];
+
+    MF_CHECK_OK(embed_as(text, 0, first).rc);
+    MF_CHECK_OK(embed_as(text, MF_TEXT_LEFT, last).rc);
+    MF_CHECK_OK(embed_as(text + (size_t)3 * 45, 0, end).rc); /* the last 256 pieces */
+    MF_CHECK_MEM(last, end, sizeof(end));
+    MF_CHECK(memcmp(first, last, sizeof(first)) != 0);
+    mf_free(text);
+}
+
+MF_TEST(hash_model, gives_a_vector_as_it_is_when_asked_to)
+{
+    float unit[DIM], raw[DIM];
+    double length;
+
+    MF_CHECK_OK(embed_as("red bicycles", 0, unit).rc);
+    MF_CHECK_OK(embed_as("red bicycles", MF_TEXT_RAW, raw).rc);
+    length = sqrt(dot(raw, raw));
+    MF_CHECK(length > 1.1);
+    for (size_t i = 0; i < DIM; i++) {
+        MF_CHECK(fabs(raw[i] / length - unit[i]) < 1e-6);
+    }
+}
+
+MF_TEST(hash_model, has_no_vectors_of_pieces)
+{
+    struct mf_model *m = open_hash();
+    struct mf_text t = {.text = MF_SLICE("one two")};
+    float *states = NULL;
+    uint32_t n = 0;
+
+    MF_CHECK_INT(m->ops->states(m, &t, &states, &n), MF_EUNPROCESSABLE);
+    assert_null(states);
     mf_model_close(m);
 }
 

@@ -417,20 +417,20 @@ MF_TEST(query, filters_by_agent_kind_similarity_and_number)
 /* Two passages, each with its own vector. */
 MF_LOOP static void add_passages(struct rig *g, uint64_t seq)
 {
-    struct mf_slice texts[2] = {MF_SLICE(HORSES), MF_SLICE(ZEBRAS)};
+    struct mf_text texts[2] = {{.text = MF_SLICE(HORSES)}, {.text = MF_SLICE(ZEBRAS)}};
     struct mf_passage p[2] = {{.at = 0, .n = sizeof(HORSES) - 1},
                               {.at = sizeof(HORSES) - 1, .n = sizeof(ZEBRAS) - 1}};
     uint16_t dim = g->model->info.dim;
     float *v = mf_array(2 * (size_t)dim, sizeof(float));
     struct mf_entry_msg *m = kit_msg(&g->k, "u1", seq);
     struct mf_buf rec, passages;
-    int rc[2] = {0};
+    struct mf_text_result res[2] = {{0}};
 
     mf_buf_init(&rec);
     mf_buf_init(&passages);
     kit_index(&g->k, "u1", seq, true);
     mf_buf_add(&rec, m->search.p, m->search.n);
-    MF_CHECK_OK(g->model->ops->embed(g->model, texts, 2, v, rc));
+    MF_CHECK_OK(g->model->ops->embed(g->model, texts, 2, v, res));
     p[0].vector = v;
     p[1].vector = v + dim;
     MF_CHECK_OK(mf_passages_build(&passages, p, 2, dim, g->model->info.space_id));
