@@ -170,7 +170,8 @@ static int open_store(struct mf_engine *e, struct mf_err *err)
                                   .dir = c->data_dir,
                                   .readers = (unsigned)c->store_sqlite_readers,
                                   .max_waiting = c->store_max_waiting,
-                                  .cache_bytes = c->store_sqlite_cache_bytes};
+                                  .cache_bytes = c->store_sqlite_cache_bytes,
+                                  .space = e->model->info.space_id};
 
     return mf_store_open(&e->store, e->loop, &cfg, err);
 }

@@ -3,6 +3,7 @@
 
 #include "engine/backfill.h"
 #include "engine/record_task.h"
+#include "engine/respace.h"
 
 #include <string.h>
 
@@ -48,6 +49,7 @@ struct mf_index {
     struct mf_list late; /* struct late_round */
     bool is_late_running, is_paused, is_stopped;
     struct mf_backfill *backfill;
+    struct mf_respace *respace;
     mf_index_closed_fn closed;
     void *closed_arg;
 };
@@ -64,23 +66,29 @@ int mf_index_open(struct mf_index **out, const struct mf_index_parts *p)
     mf_list_init(&x->late);
     x->maker.embed = p->embed;
     x->maker.as_f32 = strcmp(p->conf->recall_vectors, "f32") == 0;
-    x->maker.scratch = mf_scratch_new();
-    rc = x->maker.scratch == NULL ? MF_ENOMEM
-                                  : mf_backfill_new(&x->backfill, p, &x->maker);
+    x->maker.terms = mf_terms_pool_new();
+    rc = x->maker.terms == NULL ? MF_ENOMEM
+                                : mf_backfill_new(&x->backfill, p, &x->maker);
     if (rc < 0) {
-        goto free_scratch;
+        goto free_terms;
+    }
+    rc = mf_respace_new(&x->respace, p, x->backfill);
+    if (rc < 0) {
+        goto free_backfill;
     }
     rc = mf_lane_open(&x->late_lane, p->loop, "late", 1, 4);
     if (rc < 0) {
-        goto free_backfill;
+        goto free_respace;
     }
     *out = x;
     return 0;
 
+free_respace:
+    mf_respace_free(x->respace);
 free_backfill:
     mf_backfill_free(x->backfill);
-free_scratch:
-    mf_scratch_free(x->maker.scratch);
+free_terms:
+    mf_terms_pool_free(x->maker.terms);
     mf_free(x);
     return rc;
 }
@@ -418,6 +426,7 @@ void mf_index_pause(struct mf_index *x, bool pause)
 void mf_index_stop(struct mf_index *x)
 {
     x->is_stopped = true;
+    mf_respace_stop(x->respace);
     mf_backfill_stop(x->backfill);
 }
 
@@ -427,6 +436,7 @@ void mf_index_tick(struct mf_index *x, uint64_t now_ms)
     if (x->is_paused) {
         return;
     }
+    mf_respace_tick(x->respace, now_ms);
     mf_backfill_tick(x->backfill, now_ms);
 }
 
@@ -442,8 +452,9 @@ static void on_lane_closed(void *arg)
         mf_item_unref(r->item);
         mf_free(r);
     }
+    mf_respace_free(x->respace);
     mf_backfill_free(x->backfill);
-    mf_scratch_free(x->maker.scratch);
+    mf_terms_pool_free(x->maker.terms);
     x->closed(x->closed_arg);
     mf_free(x);
 }

@@ -29,14 +29,14 @@ void mf_record_task_fini(struct mf_record_task *rt)
 static int build(struct mf_buf *out, const struct mf_record_maker *maker,
                  const struct mf_search_input *in)
 {
-    struct mf_terms *terms = mf_scratch_take(maker->scratch);
+    struct mf_terms *terms = mf_terms_pool_take(maker->terms);
     int rc;
 
     if (terms == NULL) {
         return MF_ENOMEM;
     }
     rc = mf_search_build(out, terms, in);
-    mf_scratch_give(maker->scratch, terms);
+    mf_terms_pool_give(maker->terms, terms);
     return rc;
 }
 

@@ -15,13 +15,13 @@
 #include "base/base.h"
 #include "base/str.h"
 #include "embed/embed.h"
-#include "engine/scratch.h"
+#include "engine/terms_pool.h"
 #include "item/item.h"
 
 /* What all tasks of an engine share. */
 struct mf_record_maker {
     struct mf_embed *embed;
-    struct mf_scratch *scratch;
+    struct mf_terms_pool *terms;
     bool as_f32; /* recall.vectors */
 };
 

@@ -51,6 +51,7 @@ static const struct verb verbs[] = {
     [MF_STORE_DELETE_MESSAGES] = {mf_sq_delete_messages, true},
     [MF_STORE_PENDING_VECTORS] = {mf_sq_pending, false},
     [MF_STORE_SET_SEARCH] = {mf_sq_set_search, true},
+    [MF_STORE_MARK_FOREIGN] = {mf_sq_mark_foreign, true},
     [MF_STORE_LOAD_SEARCH] = {mf_sq_load_search, false},
     [MF_STORE_GET] = {mf_sq_get, false},
     [MF_STORE_FIND] = {mf_sq_find, false},
@@ -260,7 +261,7 @@ static const struct mf_store_ops sqlite_ops = {
 };
 
 static int open_writer(struct sqlite_store *s, const char *path, size_t cache_bytes,
-                       struct mf_err *err)
+                       uint32_t space, struct mf_err *err)
 {
     const struct mf_sq_step *steps;
     size_t n_steps;
@@ -277,6 +278,10 @@ static int open_writer(struct sqlite_store *s, const char *path, size_t cache_by
     if (rc == 0) {
         rc = mf_sq_read_info(&s->writer, &s->base.info, err);
     }
+    if (rc == 0 && s->base.info.space != space) {
+        s->base.info.space = 0;
+        rc = mf_sq_set_space(&s->writer, 0, err);
+    }
     (void)sqlite3_wal_hook(s->writer.db, on_committed, s);
     return rc;
 }
@@ -287,7 +292,7 @@ static int open_connections(struct sqlite_store *s, const char *path,
     int rc = mf_sq_create_private(path, err);
 
     if (rc == 0) {
-        rc = open_writer(s, path, cfg->cache_bytes, err);
+        rc = open_writer(s, path, cfg->cache_bytes, cfg->space, err);
     }
     for (; rc == 0 && s->n_readers < cfg->readers; s->n_readers++) {
         struct mf_sq_conn *c = &s->readers[s->n_readers];

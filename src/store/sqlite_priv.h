@@ -139,6 +139,7 @@ MF_MUST MF_WORKER int mf_sq_delete_messages(struct mf_sq_conn *c,
 MF_MUST MF_WORKER int mf_sq_get_messages(struct mf_sq_conn *c, struct mf_store_req *r);
 MF_MUST MF_WORKER int mf_sq_list_messages(struct mf_sq_conn *c, struct mf_store_req *r);
 MF_MUST MF_WORKER int mf_sq_pending(struct mf_sq_conn *c, struct mf_store_req *r);
+MF_MUST MF_WORKER int mf_sq_mark_foreign(struct mf_sq_conn *c, struct mf_store_req *r);
 MF_MUST MF_WORKER int mf_sq_load_search(struct mf_sq_conn *c, struct mf_store_req *r);
 MF_MUST MF_WORKER int mf_sq_get(struct mf_sq_conn *c, struct mf_store_req *r);
 MF_MUST MF_WORKER int mf_sq_find(struct mf_sq_conn *c, struct mf_store_req *r);
@@ -156,6 +157,8 @@ MF_MUST MF_WORKER int mf_sq_idem_put(struct mf_sq_conn *c,
 /* `next_seq` 0: unchanged. */
 MF_MUST MF_WORKER int mf_sq_add_totals(struct mf_sq_conn *c, uint64_t next_seq,
                                        int64_t n_messages, struct mf_err *err);
+MF_MUST MF_WORKER int mf_sq_set_space(struct mf_sq_conn *c, uint32_t space,
+                                      struct mf_err *err);
 /* One entity by the id (and, unless empty, the user_id) of `key`: 1 found, 0 not. */
 MF_MUST MF_WORKER int mf_sq_get_one(struct mf_sq_conn *c, enum mf_entity_kind kind,
                                     const struct mf_entity *key, struct mf_arena *a,

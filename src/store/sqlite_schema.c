@@ -79,6 +79,9 @@
 static const struct mf_sq_step steps[] = {
     {MESSAGE_TABLES ENTITY_TABLES OTHER_TABLES "PRAGMA application_id = 0x6d667374;"
                                                "PRAGMA user_version = 1;"},
+    /* Which vector space the rows' vectors are of. */
+    {"ALTER TABLE totals ADD COLUMN space INTEGER NOT NULL DEFAULT 0;"
+     "PRAGMA user_version = 2;"},
 };
 
 const struct mf_sq_step *mf_sq_steps(size_t *n)
@@ -178,6 +181,7 @@ int mf_sq_read_info(struct mf_sq_conn *c, struct mf_store_info *info,
     if (rc == 1) {
         info->next_seq = (uint64_t)mf_sq_read_int(&q, 0);
         info->n_messages = (uint64_t)mf_sq_read_int(&q, 1);
+        info->space = (uint32_t)mf_sq_read_int(&q, 2);
     }
     mf_sq_end(&q);
     if (rc == 0) {

@@ -59,7 +59,8 @@
     X(BEGIN_READ, READ, "BEGIN")                                                       \
     X(BEGIN_WRITE, WRITE, "BEGIN IMMEDIATE")                                           \
     X(COMMIT, READ, "COMMIT")                                                          \
-    X(TOTALS_GET, READ, "SELECT next_seq, n_messages FROM totals")                     \
+    X(TOTALS_GET, READ, "SELECT next_seq, n_messages, space FROM totals")              \
+    X(TOTALS_SET_SPACE, WRITE, "UPDATE totals SET space = ?1")                         \
     X(TOTALS_ADD, WRITE,                                                               \
       "UPDATE totals SET next_seq = max(next_seq, ?1), n_messages = n_messages + ?2")  \
     X(PENDING_COUNT, READ,                                                             \
@@ -113,6 +114,16 @@
       "FROM knowledge INDEXED BY knowledge_pending"                                    \
       " WHERE is_pending = 1 AND seq > ?1"                                             \
       " AND (?2 IS NULL OR user_id = ?2) ORDER BY 1 LIMIT ?3")                         \
+    X(WALK_MESSAGES, READ,                                                             \
+      "SELECT user_id, seq, is_pending, search FROM messages"                          \
+      " WHERE (user_id, seq) > (?1, ?2) ORDER BY user_id, seq LIMIT ?3")               \
+    X(WALK_KNOWLEDGE, READ,                                                            \
+      "SELECT user_id, seq, is_pending, search FROM knowledge"                         \
+      " WHERE (user_id, seq) > (?1, ?2) ORDER BY user_id, seq LIMIT ?3")               \
+    X(MESSAGE_MARK, WRITE,                                                             \
+      "UPDATE messages SET is_pending = 1 WHERE user_id = ?1 AND seq = ?2")            \
+    X(KNOWLEDGE_MARK, WRITE,                                                           \
+      "UPDATE knowledge SET is_pending = 1 WHERE user_id = ?1 AND seq = ?2")           \
     X(SEARCH_MESSAGES, READ,                                                           \
       "SELECT seq, session_id, search FROM messages"                                   \
       " WHERE user_id = ?1 AND seq > ?2 ORDER BY seq")                                 \

@@ -36,6 +36,7 @@ enum mf_store_op {
                                */
     MF_STORE_PENDING_VECTORS, /* struct mf_store_messages: rows without a vector */
     MF_STORE_SET_SEARCH,      /* struct mf_store_write: search and passages only */
+    MF_STORE_MARK_FOREIGN,    /* struct mf_store_walk */
     MF_STORE_LOAD_SEARCH,     /* struct mf_store_search */
     MF_STORE_GET,             /* struct mf_store_entity: by id */
     MF_STORE_FIND, /* by name (session: and user_id when given) or key hash */
@@ -111,6 +112,29 @@ struct mf_store_messages {
     struct mf_store_row *rows; /* GET: those found, in any order. knowledge: session_id
                                   empty */
     size_t n_rows;
+};
+
+/*
+ * MARK_FOREIGN: one step of a walk over all messages, then all knowledge, in the order
+ * of their keys: rows whose search record is_foreign become pending (the record stays,
+ * and is found by its words). The step that comes to the end writes `space` down as the
+ * one of all rows that are not pending. A walk that was cut off begins anew.
+ */
+struct mf_store_walk {
+    struct mf_store_req req;
+    struct mf_slice user_id; /* after this row; empty and 0: from the beginning */
+    uint64_t seq;
+    bool in_knowledge;
+    size_t max_rows; /* looked at; > 0 */
+    uint32_t space;
+    bool (*is_foreign)(const struct mf_store_walk *w,
+                       struct mf_slice search); /* worker */
+    /* out */
+    size_t n_marked;
+    bool is_at_end;
+    struct mf_slice next_user_id; /* where the next step goes on */
+    uint64_t next_seq;
+    bool next_in_knowledge;
 };
 
 /* One piece of a user's search records, ascending seq: messages and knowledge. */
@@ -202,6 +226,7 @@ struct mf_store_info {
     uint64_t next_seq;   /* one more than the greatest seq stored */
     uint64_t n_messages; /* at open */
     uint64_t n_pending;  /* rows without a vector, at open */
+    uint32_t space; /* vector space of all rows that are not pending; 0: not known */
 };
 
 typedef void (*mf_store_closed_fn)(void *arg);
@@ -224,6 +249,10 @@ struct mf_store_config {
     unsigned readers;    /* store.sqlite.readers: read-only connections */
     size_t max_waiting;
     size_t cache_bytes; /* store.sqlite.cache */
+    /* Vector space of what will be written; when the rows are of another one, that is
+     * written down at open (info.space 0), before the first new vector. 0: no vectors.
+     */
+    uint32_t space;
 };
 
 /* Opens, migrates forward (a newer schema than ours is refused). Before the loop runs.

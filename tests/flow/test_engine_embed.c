@@ -195,6 +195,84 @@ MF_TEST(engine, rows_left_pending_are_embedded_after_a_restart)
     kit_close(&k);
 }
 
+static void change_model(struct kit *k, const char *space)
+{
+    k->model->model.info.space = space;
+    k->model->model.info.space_id = mf_space_id(space);
+}
+
+static bool is_of_the_models_space(struct kit *k, MF_UNUSED void *arg)
+{
+    return kit_number(k, "SELECT space FROM totals") ==
+               (long)k->model->model.info.space_id &&
+           has_no_pending(k, NULL);
+}
+
+MF_LOOP static void check_all_have_vectors(struct kit *k, size_t n)
+{
+    struct kit_answer answer;
+
+    kit_ask(k, "text number 3", &answer);
+    MF_CHECK_INT(answer.rows.n, n);
+    for (size_t i = 0; i < n; i++) {
+        MF_CHECK(answer.has_vector[i]);
+    }
+}
+
+MF_TEST(engine, another_model_renews_all_vectors_and_all_stays_found_meanwhile)
+{
+    struct kit_answer answer;
+    struct kit k;
+    unsigned n_texts;
+
+    kit_open(&k, NULL, quick);
+    kit_wait(&k, is_of_the_models_space, NULL);
+    add_many(&k, 0, 20);
+    kit_wait(&k, is_stored, NULL);
+    check_all_have_vectors(&k, 20);
+    kit_stop(&k);
+
+    change_model(&k, "fake-2");
+    mf_fake_fail_calls(k.model, 1000000);
+    kit_reopen(&k);
+    kit_ask(&k, "text number 3",
+            &answer); /* by its words: it has no vector to ask by */
+    MF_CHECK_INT(answer.rows.n, 20);
+    mf_fake_fail_calls(k.model, 0);
+    kit_wait(&k, is_of_the_models_space, NULL);
+    check_all_have_vectors(&k, 20);
+    kit_stop(&k);
+
+    n_texts = mf_fake_counts(k.model).texts;
+    kit_reopen(&k); /* the same model again: nothing to do */
+    kit_linger(&k, 100);
+    MF_CHECK_INT(mf_fake_counts(k.model).texts, n_texts);
+    kit_close(&k);
+}
+
+MF_TEST(engine, back_to_the_first_model_before_all_is_renewed)
+{
+    struct kit k;
+
+    kit_open(&k, NULL, quick);
+    kit_wait(&k, is_of_the_models_space, NULL);
+    add_many(&k, 0, 10);
+    kit_wait(&k, is_stored, NULL);
+    kit_stop(&k);
+    change_model(&k, "fake-2");
+    mf_fake_fail_calls(k.model, 1000000);
+    kit_reopen(&k);
+    add_many(&k, 10, 2);
+    kit_stop(&k);
+    change_model(&k, "fake-1");
+    mf_fake_fail_calls(k.model, 0);
+    kit_reopen(&k);
+    kit_wait(&k, is_stored, NULL);
+    kit_wait(&k, is_of_the_models_space, NULL);
+    check_all_have_vectors(&k, 12);
+    kit_close(&k);
+}
+
 MF_TEST(engine, one_text_that_cannot_be_embedded_harms_no_other)
 {
     struct kit_answer answer;

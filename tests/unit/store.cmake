@@ -2,7 +2,7 @@ add_executable(store_child unit/store_child.c)
 mf_target_defaults(store_child)
 target_link_libraries(store_child PRIVATE mf_store)
 
-foreach(name messages entities search open fault)
+foreach(name messages entities search walk open fault)
   mf_test(store_${name}
     SOURCES unit/test_store_${name}.c unit/store_kit.c
     LIBS mf_looptest

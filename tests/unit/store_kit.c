@@ -35,6 +35,7 @@ int kit_open_store(struct store_kit *k, struct mf_err *err)
         .readers = 2,
         .max_waiting = k->max_waiting == 0 ? 100 : k->max_waiting,
         .cache_bytes = 1024UL * 1024,
+        .space = k->space,
     };
 
     k->store = NULL;

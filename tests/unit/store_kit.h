@@ -20,6 +20,7 @@ struct store_kit {
     struct mf_store *store;
     const char *dir;
     size_t max_waiting; /* 0: 100 */
+    uint32_t space;
 };
 
 /* Opens loop and store; the case then holds the loop's role. */

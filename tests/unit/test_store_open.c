@@ -71,7 +71,7 @@ MF_TEST(store_open, creates_a_private_file_in_wal_mode_at_the_newest_version)
     MF_CHECK_STR(k.store->info.backend, "sqlite");
     MF_CHECK_INT(k.store->info.next_seq, 1);
     MF_CHECK_INT(k.store->info.n_messages, 0);
-    MF_CHECK_INT(kit_count(&k, "PRAGMA user_version"), 1);
+    MF_CHECK_INT(kit_count(&k, "PRAGMA user_version"), 2);
     MF_CHECK_INT(kit_count(&k, "PRAGMA page_size"), 8192);
     MF_CHECK_INT(kit_count(&k, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"),
                  1);
@@ -89,7 +89,7 @@ MF_TEST(store_open, migrates_an_empty_file_of_version_0)
     remove_file(&k);
     kit_exec(&k, "PRAGMA user_version = 0; CREATE TABLE t (x); DROP TABLE t");
     MF_CHECK_OK(kit_open_store(&k, NULL));
-    MF_CHECK_INT(kit_count(&k, "PRAGMA user_version"), 1);
+    MF_CHECK_INT(kit_count(&k, "PRAGMA user_version"), 2);
     kit_close(&k);
 }
 
@@ -98,9 +98,9 @@ MF_TEST(store_open, refuses_a_newer_schema_and_leaves_it_alone)
     struct store_kit k = {0};
 
     open_bare(&k);
-    kit_exec(&k, "PRAGMA user_version = 2");
+    kit_exec(&k, "PRAGMA user_version = 3");
     check_refused(&k, MF_EINVAL, "newer memfuse");
-    MF_CHECK_INT(kit_count(&k, "PRAGMA user_version"), 2);
+    MF_CHECK_INT(kit_count(&k, "PRAGMA user_version"), 3);
     kit_close(&k);
 }
 

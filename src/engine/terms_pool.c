@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/scratch.h"
+#include "engine/terms_pool.h"
 
 #include "base/mem.h"
 
@@ -8,15 +8,15 @@
 /* More than any pool has threads at work on records; the rest is freed. */
 #define MAX_KEPT 64
 
-struct mf_scratch {
+struct mf_terms_pool {
     pthread_mutex_t lock;
     struct mf_terms *kept[MAX_KEPT];
     size_t n_kept;
 };
 
-struct mf_scratch *mf_scratch_new(void)
+struct mf_terms_pool *mf_terms_pool_new(void)
 {
-    struct mf_scratch *s = mf_calloc(1, sizeof(*s));
+    struct mf_terms_pool *s = mf_calloc(1, sizeof(*s));
 
     if (s != NULL && pthread_mutex_init(&s->lock, NULL) != 0) {
         mf_free(s);
@@ -25,7 +25,7 @@ struct mf_scratch *mf_scratch_new(void)
     return s;
 }
 
-void mf_scratch_free(struct mf_scratch *s)
+void mf_terms_pool_free(struct mf_terms_pool *s)
 {
     if (s == NULL) {
         return;
@@ -37,7 +37,7 @@ void mf_scratch_free(struct mf_scratch *s)
     mf_free(s);
 }
 
-struct mf_terms *mf_scratch_take(struct mf_scratch *s)
+struct mf_terms *mf_terms_pool_take(struct mf_terms_pool *s)
 {
     struct mf_terms *t = NULL;
 
@@ -49,7 +49,7 @@ struct mf_terms *mf_scratch_take(struct mf_scratch *s)
     return t != NULL ? t : mf_terms_new();
 }
 
-void mf_scratch_give(struct mf_scratch *s, struct mf_terms *t)
+void mf_terms_pool_give(struct mf_terms_pool *s, struct mf_terms *t)
 {
     (void)pthread_mutex_lock(&s->lock);
     if (s->n_kept < MAX_KEPT) {
