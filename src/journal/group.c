@@ -139,12 +139,22 @@ static void take_appends(struct mf_group *g)
     }
 }
 
+static size_t max_erases(const struct mf_group *g)
+{
+    size_t beside = mf_max((size_t)MF_GROUP_ERASES_BESIDE, 2 * g->sent_appends.n);
+
+    return g->sent_appends.n == 0 ? g->lim.max_commit_erases
+                                  : mf_min(beside, g->lim.max_commit_erases);
+}
+
 static void take_erases(struct mf_group *g)
 {
+    size_t max = max_erases(g);
+
     g->n_sent_erases = 0;
     mf_list_each (&g->erases, k) {
         struct mf_journal_erase *e = erase_of(k);
-        size_t room = g->lim.max_commit_erases - g->n_sent_erases;
+        size_t room = max - g->n_sent_erases;
 
         if (room == 0) {
             return;

@@ -28,6 +28,9 @@
 #define MF_GROUP_LOW_RETRY_MS   UINT64_C(1000)
 #define MF_GROUP_NEVER          UINT64_MAX
 #define MF_GROUP_MAX_PARKS      64 /* of one commit */
+/* Each erased round may touch a page of its own. Beside rounds, which somebody waits
+ * for, a commit takes so many, or twice as many as rounds: erasing keeps pace. */
+#define MF_GROUP_ERASES_BESIDE  64
 
 struct mf_group_limits {
     uint64_t max_bytes;

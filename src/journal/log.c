@@ -14,6 +14,14 @@
 
 #define LOOK_AT_SPACE_EVERY_MS 1000
 
+#define WAL_HEAD_BYTES  32
+#define WAL_FRAME_BYTES (24 + 8192)
+/* The WAL is written ahead of the commits by so much at once, and again when half of it
+ * is used. */
+#define AHEAD_BYTES     (UINT64_C(1) << 20)
+/* A commit of more pages costs what its bytes cost, however its place was made. */
+#define AHEAD_MAX_PAGES 32
+
 static const char *const sqls[MF_JLOG_N_STMTS] = {
     [MF_JLOG_BEGIN] = "BEGIN IMMEDIATE",
     [MF_JLOG_COMMIT] = "COMMIT",
@@ -199,8 +207,49 @@ static int checkpoint(struct mf_jlog *log, int mode)
 
     if (rc == SQLITE_OK) {
         log->wal_pages = (uint64_t)mf_max(in_wal - done, 0);
+        log->wal_used = in_wal > done ? log->wal_used : 0; /* it starts over */
     }
     return rc;
+}
+
+static int write_zeros(sqlite3_file *f, uint64_t *from, uint64_t to)
+{
+    static const unsigned char zeros[65536];
+    int rc = SQLITE_OK;
+
+    while (rc == SQLITE_OK && *from < to) {
+        uint64_t n = mf_min((uint64_t)sizeof(zeros), to - *from);
+
+        rc = f->pMethods->xWrite(f, zeros, (int)n, (sqlite3_int64)*from);
+        *from += rc == SQLITE_OK ? n : 0;
+    }
+    return rc;
+}
+
+/* Makes room behind the WAL's end, as zeros that SQLite takes for the end too. A commit
+ * that writes over its place waits half as long for the disk as one that makes the file
+ * grow: then blocks and the size are to be synced as well. */
+static int write_ahead(struct mf_jlog *log)
+{
+    uint64_t used = WAL_HEAD_BYTES + log->wal_used * WAL_FRAME_BYTES;
+    sqlite3_file *f = NULL;
+    sqlite3_int64 size = 0;
+    int rc;
+
+    if (log->last_pages > AHEAD_MAX_PAGES || used + AHEAD_BYTES / 2 <= log->wal_bytes) {
+        return SQLITE_OK;
+    }
+    rc = sqlite3_file_control(log->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, (void *)&f);
+    if (rc != SQLITE_OK || f == NULL || f->pMethods == NULL) {
+        return rc;
+    }
+    rc = f->pMethods->xFileSize(f, &size);
+    if (rc == SQLITE_OK) {
+        log->wal_bytes = (uint64_t)size;
+        rc = write_zeros(f, &log->wal_bytes, used + AHEAD_BYTES);
+    }
+    /* The commit finds out itself whether it has room. */
+    return mf_logfile_is_no_room(log->db, rc) ? SQLITE_OK : rc;
 }
 
 static void look_at_space(struct mf_jlog *log, struct mf_jlog_batch *b)
@@ -243,6 +292,9 @@ void mf_jlog_commit(struct mf_jlog *log, struct mf_jlog_batch *b)
             rc = SQLITE_OK;
         }
     }
+    if (rc == SQLITE_OK && !b->is_probe) { /* a probe is to need little */
+        rc = write_ahead(log);
+    }
     if (rc == SQLITE_OK) {
         rc = transact(log, b);
     }
@@ -267,7 +319,11 @@ void mf_jlog_checkpoint(struct mf_jlog *log, struct mf_jlog_batch *b)
 static int on_wal_commit(void *arg, MF_UNUSED sqlite3 *db, MF_UNUSED const char *name,
                          int n_pages)
 {
-    ((struct mf_jlog *)arg)->wal_pages = (uint64_t)n_pages;
+    struct mf_jlog *log = arg;
+    uint64_t n = (uint64_t)n_pages;
+
+    log->last_pages = n - (n > log->wal_used ? log->wal_used : 0);
+    log->wal_used = log->wal_pages = n;
     return SQLITE_OK;
 }
 

@@ -44,6 +44,9 @@ struct mf_jlog {
     uint64_t next_seq;     /* above all it ever held */
     uint64_t kept_next;    /* what meta says */
     uint64_t wal_pages;    /* not checkpointed */
+    uint64_t wal_used;     /* pages in the WAL before the place of the next one */
+    uint64_t wal_bytes;    /* of its file, as far as known */
+    uint64_t last_pages;   /* of the last commit */
     uint64_t looked_at_ms; /* at the free space */
     uint64_t free_bytes;   /* when opened */
     bool has_parked;       /* maybe; else erasing need not look */

@@ -73,6 +73,11 @@ off_t kit_size_of(const char *path)
     return stat(path, &st) == 0 ? st.st_size : -1;
 }
 
+off_t kit_wal_end(const struct mf_jlog *log)
+{
+    return 32 + (off_t)log->wal_used * (24 + 8192);
+}
+
 /* Another program at work on the closed file. */
 void kit_sql(const char *path, const char *words)
 {

@@ -14,6 +14,7 @@ struct mf_jlog_batch kit_erase(struct mf_jlog *log, const uint64_t *seqs, size_t
 struct kit_rounds *kit_replayed(struct mf_jlog *log);
 const char *kit_in(const char *dir, const char *name);
 off_t kit_size_of(const char *path);
+off_t kit_wal_end(const struct mf_jlog *log); /* of what is in it */
 void kit_sql(const char *path, const char *words);
 void kit_check_open_fails(const char *dir, int rc, const char *part);
 void kit_write_bytes(const char *path, off_t at, const void *p, size_t n);

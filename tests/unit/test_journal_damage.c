@@ -203,14 +203,14 @@ static void flip_in_wal(const char *dir, off_t at)
 }
 
 /* Ten commits of five rounds in the WAL, nothing checkpointed, then a sudden end; tells
- * the length of the WAL after each. */
+ * the end of the WAL after each. */
 static void leave_a_wal(const char *dir, off_t ends[10])
 {
     struct mf_jlog *log = kit_open_log(dir);
 
     for (uint64_t i = 0; i < 10; i++) {
         MF_CHECK_OK(kit_commit(log, 1 + i * 5, 5).rc);
-        ends[i] = kit_size_of(kit_in(dir, "journal.db-wal"));
+        ends[i] = kit_wal_end(log);
     }
     log->is_dead = true;
     mf_jlog_close(log);
@@ -229,7 +229,7 @@ MF_TEST(jlog, finds_damage_in_the_wal_that_would_lose_commits_silently)
     MF_CHECK_OK(mf_jlog_open(&log, dir, true, &err));
     MF_CHECK_INT(kit_replayed(log)->n, 25); /* the five commits before */
     MF_CHECK(log->next_seq > UINT64_C(1) << 32);
-    MF_CHECK(kit_size_of(kit_in(dir, "journal-damaged-1.db-wal")) == ends[9]);
+    MF_CHECK(kit_size_of(kit_in(dir, "journal-damaged-1.db-wal")) >= ends[9]);
     mf_jlog_close(log);
 }
 

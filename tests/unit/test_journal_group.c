@@ -170,6 +170,35 @@ MF_TEST(group, erases_in_small_steps_and_tells_after_the_last)
     MF_CHECK_INT(g.done_erases.n, 2);
 }
 
+MF_TEST(group, erases_little_beside_rounds_but_keeps_pace_with_them)
+{
+    static const uint64_t seqs[1000] = {1};
+    struct mf_group_limits lim = limits;
+    struct mf_journal_append a[60];
+    struct mf_group g;
+    struct mf_journal_erase e;
+
+    lim.max_commit_erases = 900;
+    lim.max_commit_rounds = 100;
+    mf_group_init(&g, &lim);
+    MF_CHECK_OK(add(&g, &a[0], 1));
+    erase(&g, &e, seqs, 1000);
+    MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT);
+    MF_CHECK_INT(g.n_sent_erases, MF_GROUP_ERASES_BESIDE);
+    mf_group_finish(&g, &fine, 0);
+    forget_done(&g);
+    for (size_t i = 0; i < mf_countof(a); i++) {
+        MF_CHECK_OK(add(&g, &a[i], 1));
+    }
+    MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT);
+    MF_CHECK_INT(g.n_sent_erases, 2 * mf_countof(a));
+    mf_group_finish(&g, &fine, 0);
+    MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT); /* nobody waits */
+    MF_CHECK_INT(g.n_sent_erases, 1000 - MF_GROUP_ERASES_BESIDE - 2 * mf_countof(a));
+    mf_group_finish(&g, &fine, 0);
+    MF_CHECK_INT(g.done_erases.n, 1);
+}
+
 MF_TEST(group, tells_an_empty_erase_without_a_commit)
 {
     struct mf_group g;
