@@ -91,7 +91,7 @@
     "free disk space below which messages are refused with 507")                                                   \
   X(UINT, journal_max_commit_rounds, "journal.max_commit_rounds", 4096, 1, 1000000, "rounds of one group commit")  \
   X(SIZE, journal_max_commit_bytes, "journal.max_commit_bytes", 16 * MF_MIB, 4 * MF_KIB, 1 * MF_GIB, "bytes of one group commit") \
-  X(UINT, journal_checkpoint_pages, "journal.checkpoint_pages", 32768, 100, 1000000, "WAL pages (8 KiB) before a checkpoint step") \
+  X(UINT, journal_checkpoint_pages, "journal.checkpoint_pages", 4096, 100, 1000000, "WAL pages (8 KiB) before a checkpoint step") \
   X(BOOL, journal_accept_loss, "journal.accept_loss", false, 0, 0,                                                 \
     "start although records of the journal are damaged (they are saved aside)")                                    \
   X(ENUM, embed_model, "embed.model", "hash", "hash", 0, "`hash` is built in: it compares words and their parts, not meanings") \
