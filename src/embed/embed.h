@@ -2,12 +2,12 @@
 /*
  * embed: submit a text, its vector arrives on the loop.
  *
- * Tasks wait in two lines, interactive before background; a job (one uv_work) takes a
- * batch of what waits, as large as the model likes. Permits bound the jobs at once. A
- * task that failed is tried again with backoff; one that took too long ends as
- * MF_ETIMEOUT (its job keeps the permit until it returns, and its result is dropped).
- * In a batch that failed as a whole each text is tried alone, so that one bad text
- * fails alone.
+ * Tasks wait in lines, interactive before background and short before long
+ * (embed_order.h); a job (one uv_work) takes a batch of what waits, as large as the
+ * model likes. Permits bound the jobs at once. A task that failed is tried again with
+ * backoff; one that took too long ends as MF_ETIMEOUT (its job keeps the permit until
+ * it returns, and its result is dropped). A batch that failed as a whole is tried again
+ * in halves, and these in theirs, so that one bad text fails alone.
  *
  * Too long is dep.timeout_ms in a job; for an interactive task also since it was
  * submitted. While the breaker is open interactive tasks end at once as MF_EBACKEND,
@@ -33,11 +33,12 @@
 #define MF_EMBED_TIMEOUT_MS 30000 /* when dep.timeout_ms is 0 */
 
 struct mf_embed;
+struct mf_embed_slot;
 struct mf_embed_task;
 
 /* Worker, after the vector was made (rc 0) or when it failed for good (rc < 0, vector
  * NULL meanwhile): build what is built from it. Sees the task and nothing else. Not
- * called for a task that is canceled. May be NULL. */
+ * called for a task that was canceled before the worker came to it. May be NULL. */
 typedef void (*mf_embed_after_fn)(struct mf_embed_task *t, int rc);
 /* Loop; exactly once, never before submit returned. rc 0: t->vector holds the
  * vector, when the caller brought a place for it.
@@ -59,17 +60,28 @@ struct mf_embed_task {    /* embedded in the caller's struct */
     size_t n_passages;             /* 0: the text fits the window */
     /* embed's own */
     struct mf_link link;
+    struct mf_list *line;       /* it waits in; NULL: in none */
+    struct mf_embed_slot *slot; /* of its job; NULL: in none, or given up */
     uint64_t submitted_ms, not_before_ms;
+    enum mf_urgency urgency;
+    uint32_t cost;  /* estimated tokens */
+    uint32_t group; /* of a batch that failed; 0: none */
     unsigned attempts;
     int rc;
-    bool urgent, timed_out, alone;
+    bool timed_out, canceled;
 };
 
 struct mf_embed_config {
-    unsigned permits; /* jobs at once */
+    unsigned permits; /* jobs at once; 0: as is best for the model */
     struct mf_dep_config dep;
     size_t max_waiting; /* background tasks */
     size_t max_waiting_bytes;
+};
+
+/* What stands before a new task. */
+struct mf_embed_load {
+    size_t tokens;    /* estimated, of tasks not done that would go first */
+    uint64_t wait_ms; /* until they are, by the measured rate; 0 before the first job */
 };
 
 typedef void (*mf_embed_closed_fn)(void *arg);
@@ -80,6 +92,17 @@ MF_MUST MF_LOOP int mf_embed_open(struct mf_embed **out, struct mf_loop *l,
                                   const struct mf_embed_config *cfg);
 MF_MUST MF_LOOP int mf_embed_submit(struct mf_embed *e, struct mf_embed_task *t,
                                     enum mf_urgency urgency);
+/* The caller's wait ends: `done` comes with MF_ECANCELED, soon and never inside this
+ * call. A text that the model was not given yet never will be; of one under way the
+ * result is dropped. For a task that is submitted and not done; more than once is
+ * once. */
+MF_LOOP void mf_embed_cancel(struct mf_embed *e, struct mf_embed_task *t);
+MF_LOOP struct mf_embed_load mf_embed_load(const struct mf_embed *e,
+                                           enum mf_urgency urgency);
+MF_LOOP unsigned mf_embed_permits(const struct mf_embed *e);
+/* The most that `permits` of a config can come to, whatever the model: for the size of
+ * the pool. */
+MF_ANY unsigned mf_embed_max_permits(unsigned permits);
 /* True when background work stands still on purpose: see mf_embed_pause. */
 MF_LOOP void mf_embed_pause(struct mf_embed *e, bool pause); /* background line only */
 MF_LOOP size_t mf_embed_backlog(const struct mf_embed *e);   /* tasks not done */

@@ -54,10 +54,13 @@ struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
     (void)job_layout(job, n, dim);
     job->job.work = mf_embed_job_work;
     job->model = model;
+    job->urgency = tasks[0]->urgency;
     job->n = n;
     at = (char *)job + fixed;
     for (size_t i = 0; i < n; i++) {
+        tasks[i]->slot = &job->slots[i];
         job->slots[i].task = tasks[i];
+        job->cost += tasks[i]->cost;
         job->slots[i].wants_passages = tasks[i]->wants_passages;
         atomic_init(&job->slots[i].state, MF_SLOT_OPEN);
         job->texts[i].text = mf_slice_of(at, tasks[i]->text.n);
@@ -73,6 +76,11 @@ struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
 void mf_embed_job_free(struct mf_embed_job *job)
 {
     mf_free(job);
+}
+
+bool mf_embed_job_failed_whole(const struct mf_embed_job *job)
+{
+    return job->batch_rc != 0 && job->n_rows > 1;
 }
 
 bool mf_embed_slot_take(struct mf_embed_slot *s, enum mf_embed_slot_state how)
@@ -203,43 +211,67 @@ MF_WORKER static int make_passages(struct mf_model *m, const struct mf_text *who
     return rc < 0 ? rc : embed_passages(m, whole, p);
 }
 
+static bool is_open(const struct mf_embed_slot *s)
+{
+    return atomic_load(&s->state) == MF_SLOT_OPEN;
+}
+
+/* What the task, which is ours, gets: the vector, in its own place or lent for
+ * `after`. */
+MF_WORKER static void hand_over(struct mf_embed_job *job, struct mf_embed_slot *s,
+                                struct passages *p)
+{
+    float *vector = job->vectors + s->row * job->model->info.dim;
+    struct mf_embed_task *t = s->task;
+    bool is_lent = t->vector == NULL;
+
+    t->n_tokens = job->results[s->row].n_tokens;
+    t->passage_vectors = p->vectors;
+    t->passage_spans = p->spans;
+    t->n_passages = p->n;
+    if (is_lent) {
+        t->vector = vector;
+    } else {
+        memcpy(t->vector, vector, job->model->info.dim * sizeof(float));
+    }
+    if (t->after != NULL) {
+        t->after(t, 0);
+    }
+    if (is_lent) {
+        t->vector = NULL;
+    }
+}
+
 /* Hands the result over to the task, unless the task will be tried again or the loop
  * gave it up. */
-MF_WORKER static void settle(struct mf_embed_job *job, size_t i)
+MF_WORKER static void settle(struct mf_embed_job *job, struct mf_embed_slot *s)
 {
-    struct mf_embed_slot *s = &job->slots[i];
     struct passages p = {NULL, NULL, 0};
-    float *vector = job->vectors + i * job->model->info.dim;
-    bool is_lent;
 
-    if (s->rc == 0 && s->wants_passages) {
-        s->rc = make_passages(job->model, &job->texts[i], &p);
+    if (s->rc == 0 && s->wants_passages && is_open(s)) {
+        s->rc = make_passages(job->model, &job->texts[s->row], &p);
     }
     if ((s->rc < 0 && !s->is_last && !mf_embed_is_final(s->rc)) ||
         !mf_embed_slot_take(s, MF_SLOT_SETTLED)) {
         passages_free(&p);
-        return;
-    }
-    if (s->rc < 0) {
+    } else if (s->rc < 0) {
         passages_free(&p);
         mf_embed_after_failure(s->task, s->rc);
-        return;
-    }
-    s->task->n_tokens = job->results[i].n_tokens;
-    is_lent = s->task->vector == NULL;
-    if (is_lent) {
-        s->task->vector = vector;
     } else {
-        memcpy(s->task->vector, vector, job->model->info.dim * sizeof(float));
+        hand_over(job, s, &p);
     }
-    s->task->passage_vectors = p.vectors;
-    s->task->passage_spans = p.spans;
-    s->task->n_passages = p.n;
-    if (s->task->after != NULL) {
-        s->task->after(s->task, 0);
-    }
-    if (is_lent) {
-        s->task->vector = NULL;
+}
+
+/* Texts of tasks that were given up while the job stood in line leave the batch. */
+MF_WORKER static void choose_rows(struct mf_embed_job *job)
+{
+    for (size_t i = 0; i < job->n; i++) {
+        if (is_open(&job->slots[i])) {
+            job->texts[job->n_rows] = job->texts[i];
+            job->slots[i].row = job->n_rows++;
+        } else {
+            job->slots[i].rc = MF_ECANCELED;
+        }
     }
 }
 
@@ -248,13 +280,21 @@ void mf_embed_job_work(struct mf_job *base)
     struct mf_embed_job *job = mf_container_of(base, struct mf_embed_job, job);
     uint64_t start = uv_hrtime();
 
+    choose_rows(job);
+    if (job->n_rows == 0) {
+        return;
+    }
     job->batch_rc =
-        run_model(job->model, job->texts, job->n, job->vectors, job->results);
+        run_model(job->model, job->texts, job->n_rows, job->vectors, job->results);
     for (size_t i = 0; i < job->n; i++) {
-        job->slots[i].rc = job->batch_rc != 0 ? job->batch_rc : job->results[i].rc;
-        /* Of a batch that failed as a whole each text will be tried alone. */
-        if (job->batch_rc == 0 || job->n == 1) {
-            settle(job, i);
+        struct mf_embed_slot *s = &job->slots[i];
+
+        if (s->rc == MF_ECANCELED) {
+            continue;
+        }
+        s->rc = job->batch_rc != 0 ? job->batch_rc : job->results[s->row].rc;
+        if (!mf_embed_job_failed_whole(job)) {
+            settle(job, s);
         }
     }
     job->took_us = (uv_hrtime() - start) / 1000;

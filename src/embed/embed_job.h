@@ -26,7 +26,8 @@
 enum mf_embed_slot_state {
     MF_SLOT_OPEN,     /* nobody has it: after the job, try the task again */
     MF_SLOT_SETTLED,  /* the worker took it: `after` was called, the task is over */
-    MF_SLOT_GIVEN_UP, /* the loop took it: the task is not ours any more */
+    MF_SLOT_GIVEN_UP, /* the loop took it: the task is not ours any more; not computed
+                         when the job has not begun */
 };
 
 struct mf_embed_slot {
@@ -34,6 +35,7 @@ struct mf_embed_slot {
     atomic_int state;
     bool is_last;        /* no further attempt: a failure is for good */
     bool wants_passages; /* as the task said */
+    size_t row;          /* of texts, results and vectors */
     int rc;
 };
 
@@ -44,9 +46,12 @@ struct mf_embed_job {
     struct mf_model *model;
     uint64_t started_ms;
     uint64_t took_us;
+    uint64_t cost; /* estimated tokens */
+    enum mf_urgency urgency;
     bool timed_out;
     int batch_rc; /* the whole batch failed */
     size_t n;
+    size_t n_rows;         /* texts that the model was given */
     struct mf_text *texts; /* our copies */
     struct mf_text_result *results;
     float *vectors;
@@ -56,6 +61,8 @@ struct mf_embed_job {
 MF_ANY struct mf_embed_job *
 mf_embed_job_new(struct mf_model *model, struct mf_embed_task *const *tasks, size_t n);
 MF_ANY void mf_embed_job_free(struct mf_embed_job *job);
+/* After the work: several texts failed together, so that none of them was judged. */
+MF_ANY bool mf_embed_job_failed_whole(const struct mf_embed_job *job);
 MF_WORKER void mf_embed_job_work(struct mf_job *job);
 /* Takes an open slot; false when the other side was first. */
 MF_ANY bool mf_embed_slot_take(struct mf_embed_slot *s, enum mf_embed_slot_state how);

@@ -14,8 +14,12 @@ void mf_embed_finish(struct mf_embed *e, struct mf_embed_task *t, int rc)
     float *vectors = t->passage_vectors;
     struct mf_span *spans = t->passage_spans;
 
+    if (t->canceled) {
+        rc = MF_ECANCELED;
+    }
     e->n_tasks--;
     e->bytes -= t->text.n;
+    e->cost[t->urgency] -= t->cost;
     mf_stat_add(MF_STAT_embed_backlog, -1);
     if (rc == 0) {
         mf_stat_add(MF_STAT_embed_texts, 1);
@@ -45,6 +49,9 @@ void mf_embed_start_end_job(struct mf_embed *e)
         return;
     }
     mf_list_move(&e->in_end_job, &e->ending);
+    mf_list_each (&e->in_end_job, k) {
+        mf_embed_task_of(k)->line = NULL; /* the worker has it now */
+    }
     e->end_job.work = work_end;
     e->end_job.done = on_end_done;
     /* The lane is ours, has a permit free and is closed only when nothing is left. */
@@ -73,35 +80,18 @@ void mf_embed_fail(struct mf_embed *e, struct mf_embed_task *t, int rc)
     }
     t->rc = rc;
     mf_list_push_tail(&e->ending, &t->link);
+    t->line = &e->ending;
     mf_embed_start_end_job(e);
 }
 
 /* ---- the lines ---- */
 
-void mf_embed_enter_line(struct mf_embed *e, struct mf_embed_task *t, bool first)
-{
-    struct mf_list *line = t->urgent ? &e->urgent : &e->background;
-
-    if (first) {
-        mf_list_push_head(line, &t->link);
-    } else {
-        mf_list_push_tail(line, &t->link);
-    }
-}
-
 void mf_embed_count_waiting(struct mf_embed *e, const struct mf_embed_task *t, int sign)
 {
-    if (!t->urgent) {
+    if (t->urgency == MF_ORDINARY) {
         e->n_waiting += (size_t)sign;
         e->waiting_bytes += (size_t)sign * t->text.n;
     }
-}
-
-void mf_embed_retry_alone(struct mf_embed *e, struct mf_embed_task *t)
-{
-    t->alone = true;
-    mf_embed_count_waiting(e, t, 1);
-    mf_embed_enter_line(e, t, true);
 }
 
 MF_LOOP static uint64_t backoff_end(struct mf_embed *e, unsigned attempts)
@@ -118,13 +108,18 @@ MF_LOOP static uint64_t backoff_end(struct mf_embed *e, unsigned attempts)
 
 void mf_embed_retry_later(struct mf_embed *e, struct mf_embed_task *t, int rc)
 {
+    if (t->canceled) { /* just now, by `done` of another one */
+        mf_embed_finish(e, t, MF_ECANCELED);
+        return;
+    }
     t->attempts++;
     if (!mf_dep_may_retry(&e->dep.cfg, t->attempts)) {
         mf_embed_fail(e, t, rc);
         return;
     }
     t->not_before_ms = backoff_end(e, t->attempts);
-    if (t->urgent && t->not_before_ms >= t->submitted_ms + e->dep.cfg.timeout_ms) {
+    if (t->urgency == MF_URGENT &&
+        t->not_before_ms >= t->submitted_ms + e->dep.cfg.timeout_ms) {
         mf_embed_fail(e, t, rc); /* nobody waits for it that long */
         return;
     }
@@ -134,24 +129,45 @@ void mf_embed_retry_later(struct mf_embed *e, struct mf_embed_task *t, int rc)
         e->later_at_ms = t->not_before_ms;
     }
     mf_list_push_tail(&e->later, &t->link);
+    t->line = &e->later;
 }
 
 void mf_embed_take_due(struct mf_embed *e)
 {
     uint64_t now = mf_loop_now_ms(e->loop), next = UINT64_MAX;
+    struct mf_list due;
+    struct mf_link *k;
 
     if (mf_list_is_empty(&e->later) || e->later_at_ms > now) {
         return;
     }
-    mf_list_each_safe (&e->later, k) {
-        struct mf_embed_task *t = mf_embed_task_of(k);
-
-        if (t->not_before_ms <= now) {
-            mf_list_remove(&e->later, k);
-            mf_embed_enter_line(e, t, true);
+    mf_list_init(&due);
+    mf_list_each_safe (&e->later, l) {
+        if (mf_embed_task_of(l)->not_before_ms <= now) {
+            mf_list_remove(&e->later, l);
+            mf_list_push_tail(&due, l);
         } else {
-            next = mf_min(next, t->not_before_ms);
+            next = mf_min(next, mf_embed_task_of(l)->not_before_ms);
         }
     }
     e->later_at_ms = next;
+    while ((k = mf_list_tail(&due)) != NULL) { /* backwards: each goes to the head */
+        mf_list_remove(&due, k);
+        mf_embed_order_push(&e->order, mf_embed_task_of(k), true);
+    }
+}
+
+void mf_embed_leave_line(struct mf_embed *e, struct mf_embed_task *t)
+{
+    bool is_ending = t->line == &e->ending;
+
+    if (is_ending || t->line == &e->later) {
+        mf_list_remove(t->line, &t->link);
+        t->line = NULL;
+    } else {
+        mf_embed_order_remove(&e->order, t);
+    }
+    if (!is_ending) {
+        mf_embed_count_waiting(e, t, -1);
+    }
 }

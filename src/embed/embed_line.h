@@ -12,25 +12,31 @@
 #define MF_EMBED_EMBED_LINE_H
 
 #include "embed/embed.h"
+#include "embed/embed_load.h"
+#include "embed/embed_order.h"
 
 struct mf_embed {
     struct mf_loop *loop;
     struct mf_model *model;
     struct mf_embed_config cfg;
     struct mf_dep dep;
-    struct mf_lane *lane;     /* the model's jobs */
-    struct mf_lane *end_lane; /* `after` of tasks that no job of the model ends */
-    struct mf_list urgent, background; /* the lines */
-    struct mf_list later;              /* failed once, waiting for their backoff */
-    uint64_t later_at_ms;              /* when the first of them is due */
-    struct mf_list running;            /* struct mf_embed_job, in order of start */
-    struct mf_list ending;             /* tasks on the way to end_job */
+    struct mf_lane *lane;        /* the model's jobs */
+    struct mf_lane *end_lane;    /* `after` of tasks that no job of the model ends */
+    struct mf_embed_order order; /* the lines */
+    struct mf_list later;        /* failed once, waiting for their backoff */
+    uint64_t later_at_ms;        /* when the first of them is due */
+    struct mf_list running;      /* struct mf_embed_job, in order of start */
+    struct mf_list canceled;     /* tasks whose `done` comes at the end of the turn */
+    struct mf_list ending;       /* tasks on the way to end_job */
     struct mf_list in_end_job;
     struct mf_job end_job;
     struct mf_turn_hook hook;
     uv_timer_t timer;
     size_t n_tasks, bytes;           /* not done */
     size_t n_waiting, waiting_bytes; /* of the background, not in a job */
+    size_t cost[2];                  /* estimated tokens not done, by urgency */
+    size_t bg_cost_in_jobs;
+    struct mf_embed_rate rate;
     bool paused, closing;
     mf_embed_closed_fn closed;
     void *closed_arg;
@@ -53,6 +59,8 @@ MF_LOOP static inline void mf_embed_wake(struct mf_embed *e)
     mf_loop_at_turn_end(e->loop, &e->hook);
 }
 
+/* ---- embed_line.c ---- */
+
 /* Calls `done`: the task is the caller's again. */
 MF_LOOP void mf_embed_finish(struct mf_embed *e, struct mf_embed_task *t, int rc);
 /* The task failed for good by the loop's judgement: `after` on a worker, then `done`.
@@ -63,10 +71,20 @@ MF_LOOP void mf_embed_start_end_job(struct mf_embed *e); /* if there is need for
 /* `sign` 1 when a task comes to wait for a job, -1 when it goes into one. */
 MF_LOOP void mf_embed_count_waiting(struct mf_embed *e, const struct mf_embed_task *t,
                                     int sign);
-MF_LOOP void mf_embed_enter_line(struct mf_embed *e, struct mf_embed_task *t,
-                                 bool first);
-MF_LOOP void mf_embed_retry_alone(struct mf_embed *e, struct mf_embed_task *t);
 MF_LOOP void mf_embed_retry_later(struct mf_embed *e, struct mf_embed_task *t, int rc);
 MF_LOOP void mf_embed_take_due(struct mf_embed *e); /* back from `later` */
+/* Out of the line it waits in: t->line is not NULL. */
+MF_LOOP void mf_embed_leave_line(struct mf_embed *e, struct mf_embed_task *t);
+
+/* ---- embed_run.c ---- */
+
+MF_LOOP bool mf_embed_has_work(const struct mf_embed *e);
+MF_LOOP void mf_embed_start_jobs(struct mf_embed *e);
+MF_LOOP void mf_embed_give_up_late(struct mf_embed *e); /* jobs that take too long */
+/* Urgent tasks that nobody will wait for any more, or that a model which is down would
+ * keep waiting in vain. */
+MF_LOOP void mf_embed_give_up_urgent(struct mf_embed *e);
+/* When something falls due that no other event will tell us; UINT64_MAX: nothing. */
+MF_LOOP uint64_t mf_embed_next_due(const struct mf_embed *e);
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "embed/embed_load.h"
+
+#include <math.h>
+
+#define BYTES_PER_PIECE 4
+#define SPECIALS        2
+#define OLD_SHARE       (15.0 / 16)
+#define MAX_COST        (UINT32_MAX / 2)
+#define MAX_MS          1e15
+
+uint32_t mf_embed_cost(const struct mf_model_info *info, struct mf_slice text,
+                       bool wants_passages)
+{
+    size_t n = mf_min(text.n / BYTES_PER_PIECE, (size_t)MAX_COST) + SPECIALS;
+    size_t in_window = mf_min(n, (size_t)mf_max(info->window, 1u));
+
+    return (uint32_t)(wants_passages && n > in_window ? in_window + n : in_window);
+}
+
+void mf_embed_rate_add(struct mf_embed_rate *r, uint64_t tokens, uint64_t us)
+{
+    r->tokens = r->tokens * OLD_SHARE + (double)tokens;
+    r->us = r->us * OLD_SHARE + (double)mf_max(us, (uint64_t)1);
+}
+
+uint64_t mf_embed_rate_ms(const struct mf_embed_rate *r, uint64_t tokens,
+                          unsigned permits)
+{
+    if (!(r->tokens > 0)) {
+        return 0;
+    }
+    return (uint64_t)fmin(ceil((double)tokens * r->us / r->tokens / permits / 1000),
+                          MAX_MS);
+}
