@@ -27,6 +27,7 @@
 
 struct mf_service;
 struct mf_service_request;
+struct mf_flight_wait;
 
 typedef void (*mf_service_done_fn)(struct mf_service_request *r, int rc);
 
@@ -40,22 +41,24 @@ struct mf_service_request {       /* embedded in the caller's struct */
     /* results, valid until `done` returned */
     float *vectors;              /* n x dim */
     uint32_t *n_tokens;          /* n */
+    bool takes_results;          /* set by the caller: `vectors` and `n_tokens` of a
+                                    success become the caller's, who frees both */
     size_t failed;               /* rc < 0: which text */
     uint64_t retry_after_ms;     /* submit gave MF_ERATE */
     uint32_t n_cached, n_joined; /* of n: from the cache, from a flight of others */
     /* the service's own */
     struct mf_link link;
     struct mf_service *service;
-    void *waits;
+    struct mf_flight_wait *waits; /* n; NULL: waits for nothing any more */
     size_t n_left;
     int rc;
-    bool canceled;
 };
 
 struct mf_service_config {
-    size_t cache_bytes;    /* 0: no cache */
-    uint64_t cache_ttl_ms; /* 0: no end */
-    size_t max_tokens;     /* estimated tokens waiting before a new request */
+    struct mf_model *model; /* embed's */
+    size_t cache_bytes;     /* 0: no cache */
+    uint64_t cache_ttl_ms;  /* 0: no end */
+    size_t max_tokens;      /* estimated tokens waiting before a new request */
     uint64_t max_wait_ms;
 };
 
@@ -76,26 +79,30 @@ MF_MUST MF_LOOP int mf_service_submit(struct mf_service *s,
  * flight that nobody waits for any more is canceled, the others go on. */
 MF_LOOP void mf_service_cancel(struct mf_service *s, struct mf_service_request *r);
 MF_LOOP void mf_service_stats(const struct mf_service *s, struct mf_service_stats *out);
-MF_LOOP void mf_service_clear(struct mf_service *s);       /* the cache */
-MF_LOOP void mf_service_reset_stats(struct mf_service *s); /* the counters */
+MF_LOOP void mf_service_clear(struct mf_service *s);              /* the cache */
+MF_LOOP void mf_service_reset_stats(struct mf_service *s);        /* the counters */
+MF_LOOP size_t mf_service_n_requests(const struct mf_service *s); /* not done */
 MF_LOOP const struct mf_model_info *mf_service_info(const struct mf_service *s);
 
 /* One text on a worker, not cached: its pieces (tokenize), or a vector for each of them
- * (states). In the embed module's worker lane; same admission. */
+ * (states). In a worker lane of its own, one at a time; same admission. Once submitted
+ * it runs to its end. */
 struct mf_service_look {
     struct mf_slice text; /* must stay until done */
     unsigned flags;
     bool wants_states; /* else pieces */
     bool special;      /* pieces: with [CLS] and [SEP] */
     void (*done)(struct mf_service_look *k, int rc);
-    /* results, valid until `done` returned */
-    struct mf_piece *pieces;
-    float *states; /* n x dim */
+    /* results: the caller's, who frees them */
+    struct mf_piece *pieces; /* n; `writing` is a view of the text or of the
+                                model */
+    float *states;           /* n x dim */
     size_t n;
     uint64_t retry_after_ms;
     /* the service's own */
     struct mf_job job;
     struct mf_service *service;
+    struct mf_model *model;
     int rc;
 };
 

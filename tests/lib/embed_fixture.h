@@ -104,8 +104,8 @@ static void task_done(struct mf_embed_task *t, int rc)
     }
 }
 
-static int submit(struct fix *f, struct task *k, const char *text,
-                  enum mf_urgency urgency)
+MF_UNUSED static int submit(struct fix *f, struct task *k, const char *text,
+                            enum mf_urgency urgency)
 {
     mf_loop_assert(f->loop);
     memset(k, 0, sizeof(*k));
