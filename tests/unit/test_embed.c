@@ -173,6 +173,100 @@ MF_TEST(embed, bounds_batches_by_bytes_and_lets_a_longer_text_go_alone)
     fix_close(&f);
 }
 
+MF_TEST(embed, bounds_batches_by_estimated_tokens)
+{
+    struct fix f;
+    struct task k[5];
+
+    fix_open(&f, &(struct mf_fake_config){.batch_texts = 9, .batch_tokens = 9},
+             &plain_config);
+    MF_CHECK_OK(submit(&f, &k[0], "four", MF_ORDINARY)); /* 4 / 4 + 2 */
+    MF_CHECK_OK(submit(&f, &k[1], "four", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[2], "four", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[3], "a text of thirty-two characters.", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[4], "more", MF_ORDINARY));
+    run_until_done(&f, &k[4]);
+    run_until_done(&f, &k[3]);
+    MF_CHECK_STR(mf_fake_counts(f.fake).order, "fam");
+    MF_CHECK_INT(mf_fake_counts(f.fake).max_batch, 3);
+    fix_close(&f);
+}
+
+MF_TEST(embed, takes_short_texts_first)
+{
+    struct fix f;
+    struct task k[3];
+    char text[201];
+
+    memset(text, 'l', 200);
+    text[200] = '\0';
+    fix_open(&f, &(struct mf_fake_config){0}, &plain_config);
+    mf_fake_hold(f.fake);
+    MF_CHECK_OK(submit(&f, &k[0], "A", MF_ORDINARY));
+    run_until_calls(&f, 1);
+    MF_CHECK_OK(submit(&f, &k[1], text, MF_URGENT));
+    MF_CHECK_OK(submit(&f, &k[2], "s", MF_URGENT));
+    mf_fake_release(f.fake);
+    run_until_done(&f, &k[1]);
+    MF_CHECK_STR(mf_fake_counts(f.fake).order, "Asl");
+    fix_close(&f);
+}
+
+/* ---- flags ---- */
+
+MF_TEST(embed, hands_flags_to_the_model_and_tokens_back)
+{
+    struct fix f;
+    struct task k[4];
+
+    fix_open(&f, &(struct mf_fake_config){.window = 3, .batch_texts = 4},
+             &plain_config);
+    mf_fake_hold(f.fake);
+    MF_CHECK_OK(submit(&f, &k[0], "one two", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[1], "a b c d", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[2], "a b c d e", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[3], "x y z", MF_ORDINARY));
+    k[2].t.flags = MF_TEXT_WHOLE;
+    k[3].t.flags = MF_TEXT_WHOLE | MF_TEXT_RAW;
+    mf_fake_release(f.fake);
+    run_until_done(&f, &k[3]);
+    check_vector(&f, &k[0]);
+    MF_CHECK_INT(k[0].t.n_tokens, 2);
+    check_vector(&f, &k[1]);
+    MF_CHECK_INT(k[1].t.n_tokens, 3); /* cut off */
+    MF_CHECK_INT(k[2].rc, MF_ETOOBIG);
+    MF_CHECK_INT(k[2].t.n_tokens, 0);
+    MF_CHECK_INT(mf_fake_counts(f.fake).calls, 1); /* not tried again */
+    MF_CHECK_INT(k[3].rc, 0);
+    MF_CHECK_INT(k[3].t.n_tokens, 3);
+    fix_close(&f);
+}
+
+MF_TEST(embed, takes_a_vector_of_any_length_only_when_it_was_asked_for_raw)
+{
+    struct mf_embed_config cfg = plain_config;
+    struct fix f;
+    struct task raw, unit;
+    float want[DIM];
+
+    cfg.dep.max_attempts = 1;
+    fix_open(&f, &(struct mf_fake_config){0}, &cfg);
+    MF_CHECK_OK(submit(&f, &raw, "a LONG one", MF_ORDINARY));
+    raw.t.flags = MF_TEXT_RAW;
+    MF_CHECK_OK(submit(&f, &unit, "a LONG one", MF_ORDINARY));
+    run_until_done(&f, &raw);
+    run_until_done(&f, &unit);
+    MF_CHECK_INT(raw.rc, 0);
+    MF_CHECK_INT(unit.rc, MF_EBACKEND);
+    mf_fake_vector(f.fake, raw.t.text, want);
+    for (size_t i = 0; i < DIM; i++) {
+        MF_CHECK(raw.v[i] == want[i] * 2 * 3);
+    }
+    fix_close(&f);
+}
+
+/* ---- bounds ---- */
+
 MF_TEST(embed, runs_as_many_jobs_at_once_as_there_are_permits)
 {
     struct mf_embed_config cfg = plain_config;

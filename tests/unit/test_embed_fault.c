@@ -53,8 +53,90 @@ MF_TEST(embed_fault, tries_halves_when_the_batch_failed_as_a_whole)
     check_vector(&f, &k[2]);
     check_vector(&f, &k[3]);
     check_failed(&k[1], MF_EBACKEND);
-    /* the batch, its halves, the halves of the bad one, the bad text's second attempt */
+    /* the batch, its halves, the halves of the bad one, the bad text's second attempt
+     */
     MF_CHECK_STR(mf_fake_counts(f.fake).order, "aacaBB");
+    fix_close(&f);
+}
+
+/* 64 texts in one batch, the bad one at any place. */
+static void run_with_one_bad_of_64(size_t bad)
+{
+    struct mf_embed_config cfg = plain_config;
+    struct fix f;
+    struct task k[64];
+
+    cfg.dep.max_attempts = 1;
+    cfg.dep.open_after = 5; /* halves that work tell that the model is well */
+    fix_open(&f, &(struct mf_fake_config){.batch_texts = 64}, &cfg);
+    mf_loop_assert(f.loop);
+    for (size_t i = 0; i < 64; i++) {
+        MF_CHECK_OK(submit(&f, &k[i], i == bad ? "BATCH" : "good", MF_ORDINARY));
+    }
+    for (size_t i = 0; i < 64; i++) {
+        run_until_done(&f, &k[i]);
+        MF_CHECK(mf_dep_is_up(mf_embed_health(f.embed)));
+        if (i == bad) {
+            check_failed(&k[i], MF_EBACKEND);
+        } else {
+            check_vector(&f, &k[i]);
+        }
+    }
+    /* the batch, and two halves in each of 6 steps */
+    MF_CHECK_INT(mf_fake_counts(f.fake).calls, 1 + 2 * 6);
+    fix_close(&f);
+}
+
+MF_TEST(embed_fault, finds_one_bad_text_of_many_in_a_few_steps)
+{
+    run_with_one_bad_of_64(0);
+    run_with_one_bad_of_64(37);
+    run_with_one_bad_of_64(63);
+}
+
+MF_TEST(embed_fault, does_not_put_other_texts_into_the_halves)
+{
+    struct fix f;
+    struct task k[4];
+
+    fix_open(&f, &(struct mf_fake_config){.batch_texts = 4}, &plain_config);
+    mf_loop_assert(f.loop);
+    mf_fake_hold(f.fake);
+    mf_fake_fail_calls(f.fake, 1);
+    MF_CHECK_OK(submit(&f, &k[0], "a", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[1], "b", MF_ORDINARY));
+    run_until_calls(&f, 1);
+    MF_CHECK_OK(submit(&f, &k[2], "c", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[3], "d", MF_ORDINARY));
+    mf_fake_release(f.fake);
+    run_until_done(&f, &k[3]);
+    MF_CHECK_STR(mf_fake_counts(f.fake).order, "aabc");
+    fix_close(&f);
+}
+
+MF_TEST(embed_fault, leaves_canceled_texts_out_of_the_halves)
+{
+    struct fix f;
+    struct task k[4];
+
+    fix_open(&f, &(struct mf_fake_config){.batch_texts = 4}, &plain_config);
+    mf_loop_assert(f.loop);
+    mf_fake_hold(f.fake);
+    mf_fake_fail_calls(f.fake, 1);
+    for (size_t i = 0; i < 4; i++) {
+        MF_CHECK_OK(submit(&f, &k[i], &"abcd"[i], MF_ORDINARY));
+    }
+    run_until_calls(&f, 1);
+    mf_embed_cancel(f.embed, &k[0].t);
+    mf_embed_cancel(f.embed, &k[2].t);
+    mf_fake_release(f.fake);
+    run_until_done(&f, &k[3]);
+    check_vector(&f, &k[1]);
+    check_vector(&f, &k[3]);
+    MF_CHECK_INT(k[0].rc, MF_ECANCELED);
+    MF_CHECK_INT(k[2].rc, MF_ECANCELED);
+    MF_CHECK_STR(mf_fake_counts(f.fake).order, "abd");
+    MF_CHECK_INT(mf_fake_counts(f.fake).texts, 4 + 2);
     fix_close(&f);
 }
 
