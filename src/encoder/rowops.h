@@ -18,7 +18,11 @@ struct mf_attention {
                          they were packed), keys, values */
     float *out;       /* n rows of width */
     uint32_t n, width, n_heads;
-    const float *bias; /* n_heads x n x n, added to the scores (MPNet); or NULL */
+    /* Added to the scores (MPNet), or NULL: of query i and key j in head h it is
+     * bias[h * bias_ld + j - i], so `bias` points at the middle, distance 0, and
+     * reaches n - 1 to each side. */
+    const float *bias;
+    size_t bias_ld;
 };
 
 struct mf_rowops {
@@ -27,12 +31,13 @@ struct mf_rowops {
     /* In place: (x - mean) / sqrt(var + eps) * g + b, each row of `width`. */
     void (*layer_norm)(float *x, size_t rows, uint32_t width, const float *g,
                        const float *b, float eps);
+    /* 64-aligned work memory for a sequence of n, and for all shorter ones. */
     size_t (*attention_bytes)(uint32_t n, uint32_t width, uint32_t n_heads);
     void (*attention)(const struct mf_attention *a, void *work); /* f32 throughout */
     void (*attention_fast)(const struct mf_attention *a,
                            void *work); /* bf16 products and
      a cheap exp where the CPU has them; else the same */
-    /* dst += src, n floats; and dst = max(dst, src). */
+    /* dst += src, n floats; and dst = max(dst, src) of numbers, not of NaN. */
     void (*add)(float *dst, const float *src, size_t n);
     void (*max)(float *dst, const float *src, size_t n);
 };
