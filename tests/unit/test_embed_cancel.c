@@ -248,6 +248,7 @@ static void done_then_cancel_and_close(struct mf_embed_task *t, int rc)
 {
     struct task *k = mf_container_of(t, struct task, t);
 
+    mf_loop_assert(k->fix->loop);
     done_then_cancel(t, rc);
     mf_embed_close(k->fix->embed, fix_closed, k->fix);
 }
@@ -274,41 +275,53 @@ MF_TEST(embed_cancel, goes_with_closing)
     fix_close(&f);
 }
 
+/* A few turns in which every second task that is not done is canceled. */
+MF_LOOP static void cancel_half(struct fix *f, struct task *k, size_t n)
+{
+    static const bool never = false;
+
+    for (size_t i = 0; i < n; i += 2) {
+        if (i % 8 == 0) {
+            (void)mf_loop_run_until(f->loop, &never, 0);
+        }
+        if (!k[i].is_done) {
+            mf_embed_cancel(f->embed, &k[i].t);
+        }
+    }
+}
+
+MF_LOOP static void run_round(struct fix *f)
+{
+    struct task k[40];
+
+    for (size_t i = 0; i < 40; i++) {
+        MF_CHECK_OK(submit(f, &k[i], i % 13 == 0 ? "BATCH" : "abc",
+                           i % 3 == 0 ? MF_URGENT : MF_ORDINARY));
+    }
+    cancel_half(f, k, 40);
+    for (size_t i = 0; i < 40; i++) {
+        run_until_done(f, &k[i]);
+    }
+    for (size_t i = 0; i < 40; i++) {
+        MF_CHECK_INT(k[i].n_done, 1);
+        MF_CHECK(k[i].n_after <= 1);
+        MF_CHECK(k[i].rc == 0 || k[i].rc == MF_ECANCELED || k[i].rc == MF_EBACKEND);
+    }
+    MF_CHECK_INT(mf_embed_backlog(f->embed), 0);
+}
+
 /* Whatever the race between the worker and the caller: `done` once, and no task left.
  */
 MF_TEST(embed_cancel, ends_each_task_once_at_any_moment)
 {
     struct mf_embed_config cfg = plain_config;
     struct fix f;
-    struct task k[40];
 
     cfg.permits = 4;
     fix_open(&f, &(struct mf_fake_config){.batch_texts = 3}, &cfg);
     mf_loop_assert(f.loop);
     for (size_t round = 0; round < 50; round++) {
-        static const bool never = false;
-
-        for (size_t i = 0; i < 40; i++) {
-            MF_CHECK_OK(submit(&f, &k[i], i % 13 == 0 ? "BATCH" : "abc",
-                               i % 3 == 0 ? MF_URGENT : MF_ORDINARY));
-        }
-        for (size_t i = 0; i < 40; i++) {
-            if (i % 8 == 0) {
-                (void)mf_loop_run_until(f.loop, &never, 0);
-            }
-            if (i % 2 == 0 && !k[i].is_done) {
-                mf_embed_cancel(f.embed, &k[i].t);
-            }
-        }
-        for (size_t i = 0; i < 40; i++) {
-            run_until_done(&f, &k[i]);
-        }
-        for (size_t i = 0; i < 40; i++) {
-            MF_CHECK_INT(k[i].n_done, 1);
-            MF_CHECK(k[i].n_after <= 1);
-            MF_CHECK(k[i].rc == 0 || k[i].rc == MF_ECANCELED || k[i].rc == MF_EBACKEND);
-        }
-        MF_CHECK_INT(mf_embed_backlog(f.embed), 0);
+        run_round(&f);
     }
     fix_close(&f);
 }
