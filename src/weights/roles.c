@@ -11,6 +11,7 @@ struct naming {
     const char *model[MF_W_MODEL_ROLES];
     const char *layers; /* before the layer's number */
     const char *layer[MF_W_LAYER_ROLES];
+    const char *types; /* that such a file may have, for the human */
 };
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): `stem` is a string literal to be joined */
@@ -30,7 +31,8 @@ static const struct naming namings[] = {
                    PAIR(MF_W_OUT, "attention.output.dense"),
                    PAIR(MF_W_ATTENTION_NORM, "attention.output.LayerNorm"),
                    PAIR(MF_W_UP, "intermediate.dense"), PAIR(MF_W_DOWN, "output.dense"),
-                   PAIR(MF_W_FFN_NORM, "output.LayerNorm")}},
+                   PAIR(MF_W_FFN_NORM, "output.LayerNorm")},
+         .types = "F32, F16 or BF16"},
     [MF_NAMING_DISTILBERT] =
         {.model = {[MF_W_WORDS] = "embeddings.word_embeddings.weight",
                    [MF_W_POSITIONS] = "embeddings.position_embeddings.weight",
@@ -40,7 +42,8 @@ static const struct naming namings[] = {
              {PAIR(MF_W_QUERY, "attention.q_lin"), PAIR(MF_W_KEY, "attention.k_lin"),
               PAIR(MF_W_VALUE, "attention.v_lin"), PAIR(MF_W_OUT, "attention.out_lin"),
               PAIR(MF_W_ATTENTION_NORM, "sa_layer_norm"), PAIR(MF_W_UP, "ffn.lin1"),
-              PAIR(MF_W_DOWN, "ffn.lin2"), PAIR(MF_W_FFN_NORM, "output_layer_norm")}},
+              PAIR(MF_W_DOWN, "ffn.lin2"), PAIR(MF_W_FFN_NORM, "output_layer_norm")},
+         .types = "F32, F16 or BF16"},
     [MF_NAMING_MPNET] =
         {.model = {[MF_W_WORDS] = "embeddings.word_embeddings.weight",
                    [MF_W_POSITIONS] = "embeddings.position_embeddings.weight",
@@ -53,7 +56,8 @@ static const struct naming namings[] = {
                    PAIR(MF_W_OUT, "attention.attn.o"),
                    PAIR(MF_W_ATTENTION_NORM, "attention.LayerNorm"),
                    PAIR(MF_W_UP, "intermediate.dense"), PAIR(MF_W_DOWN, "output.dense"),
-                   PAIR(MF_W_FFN_NORM, "output.LayerNorm")}},
+                   PAIR(MF_W_FFN_NORM, "output.LayerNorm")},
+         .types = "F32, F16 or BF16"},
     [MF_NAMING_GGUF] = {.model = {[MF_W_WORDS] = "token_embd.weight",
                                   [MF_W_POSITIONS] = "position_embd.weight",
                                   [MF_W_TYPES] = "token_types.weight",
@@ -64,7 +68,8 @@ static const struct naming namings[] = {
                                   PAIR(MF_W_OUT, "attn_output"),
                                   PAIR(MF_W_ATTENTION_NORM, "attn_output_norm"),
                                   PAIR(MF_W_UP, "ffn_up"), PAIR(MF_W_DOWN, "ffn_down"),
-                                  PAIR(MF_W_FFN_NORM, "layer_output_norm")}},
+                                  PAIR(MF_W_FFN_NORM, "layer_output_norm")},
+                        .types = "F32, F16, BF16 or Q8_0"},
 };
 
 /* A published file holds the bare encoder, or a whole model with it inside. */
@@ -125,9 +130,8 @@ static int take(const struct binding *b, const struct mf_wentry *e,
     char is[MF_SHOWN_MAX], wish[MF_SHOWN_MAX];
 
     if (e->type->dtype == MF_NO_DTYPE) {
-        return mf_err_set(b->err, MF_EINVAL,
-                          "%s: tensor %s is %s, expected F32, F16 or BF16",
-                          b->table->file, w->name, e->type->name);
+        return mf_err_set(b->err, MF_EINVAL, "%s: tensor %s is %s, expected %s",
+                          b->table->file, w->name, e->type->name, b->naming->types);
     }
     if (!has_shape(e, w)) {
         write_shape(is, sizeof(is), e);

@@ -1,5 +1,7 @@
-mf_test(weights_folder SOURCES unit/test_weights_folder.c lib/model_folder.c
-        DEPENDS weights)
-foreach(part safetensors tensor)
+foreach(part folder damage gguf)
+  mf_test(weights_${part} SOURCES unit/test_weights_${part}.c lib/model_folder.c
+          DEPENDS weights)
+endforeach()
+foreach(part json safetensors tensor)
   mf_test(weights_${part} SOURCES unit/test_weights_${part}.c DEPENDS weights)
 endforeach()
