@@ -1,8 +1,11 @@
 # The front door; CMake presets do the work. `make help` lists the targets.
 .DEFAULT_GOAL := build
-.PHONY: help deps build run test bench torture fuzz format tidy layers clean
+.PHONY: help deps build model run test bench torture fuzz format tidy layers clean
 
 DATA ?= data
+# MODELS: the folder of models. MODEL=none: fetch none and serve with the built-in one.
+MODELS ?= models
+MODEL ?= all-MiniLM-L6-v2
 SECONDS_EACH ?= 60
 
 help:     ## this list
@@ -15,9 +18,12 @@ build: build-deps ## build/release/memfuse
 	@cmake --preset release >/dev/null
 	@cmake --build build/release --target memfuse
 
+model:    ## fetch the sentence encoder all-MiniLM-L6-v2 into ./models, once
+	@tools/model.sh $(MODELS)
+
 run: build ## build and serve from an embedded store in ./data
 	@mkdir -p $(DATA)
-	build/release/memfuse serve --set data.dir=$(DATA)
+	@tools/run.sh build/release/memfuse $(DATA) $(MODELS) $(MODEL)
 
 test:     ## everything that CI checks
 	@tools/test.sh

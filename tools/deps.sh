@@ -1,14 +1,16 @@
 #!/bin/sh
 # Installs what memfuse is built (and tested) with on Debian 12 and Debian 13.
 #   tools/deps.sh build   what the build needs
-#   tools/deps.sh         that, and what `make test` needs
+#   tools/deps.sh model   what `make model` needs to fetch a model
+#   tools/deps.sh         the build's, and what `make test` needs
 # Uses sudo when not root. With nothing missing it only looks, in well under a second.
 # docs/dependencies.md tells why each package is here.
 set -eu
 
 BUILD="build-essential cmake ninja-build pkg-config libuv1-dev libyaml-dev
  libutf8proc-dev libxxhash-dev libssl-dev libpq-dev libsqlite3-dev libstemmer-dev
- libllhttp-dev libyyjson-dev"
+ libllhttp-dev libyyjson-dev libcurl4-openssl-dev"
+MODEL="python3 python3-venv ca-certificates"
 TEST="libcmocka-dev clang sqlite3 python3 python3-venv curl strace wrk nginx-light procps
  ca-certificates"
 # The format and tidy checks are pinned to clang 14; Debian 13 has none, and skips them.
@@ -111,8 +113,9 @@ esac
 
 case "${1:-}" in
 build) wanted=$BUILD ;;
+model) wanted=$MODEL ;;
 "") wanted="$BUILD $TEST $test_more" ;;
-*) die "usage: deps.sh [build]" ;;
+*) die "usage: deps.sh [build | model]" ;;
 esac
 
 # shellcheck disable=SC2086

@@ -94,8 +94,13 @@
   X(UINT, journal_checkpoint_pages, "journal.checkpoint_pages", 4096, 100, 1000000, "WAL pages (8 KiB) before a checkpoint step") \
   X(BOOL, journal_accept_loss, "journal.accept_loss", false, 0, 0,                                                 \
     "start although records of the journal are damaged (they are saved aside)")                                    \
-  X(ENUM, embed_model, "embed.model", "hash", "hash", 0, "`hash` is built in: it compares words and their parts, not meanings") \
-  X(UINT, embed_max_concurrent, "embed.max_concurrent", 2, 1, 64, "embedding jobs at once")                        \
+  X(STR,  embed_model, "embed.model", "auto", 1, 4096,                                                             \
+    "a model's folder, a .gguf file, or `hash`, which is built in and compares words, not meanings; "               \
+    "`auto`: the folder models/all-MiniLM-L6-v2 here or in data.dir where there is one, else `hash`")               \
+  X(ENUM, embed_precision, "embed.precision", "auto", "auto|f32|bf16|fp16|int8", 0,                                 \
+    "how a model computes; `auto`: the fastest way here that keeps its quality")                                   \
+  X(UINT, embed_max_concurrent, "embed.max_concurrent", 0, 0, 64,                                           \
+    "embedding jobs at once; 0: as many as cores for a model that computes, else 2")                               \
   X(TIME, embed_timeout_ms, "embed.timeout", 30000, 10, 3600000, "of one text, waiting not counted")               \
   X(UINT, embed_max_attempts, "embed.max_attempts", 3, 1, 100, "tries before a text is stored without a vector")   \
   X(TIME, embed_retry_first_ms, "embed.retry_first", 500, 1, 600000, "first pause after a failure")                \

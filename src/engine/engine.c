@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/stat.h"
 #include "base/wallclock.h"
+#include "engine/model_choice.h"
 
 #include <string.h>
 
@@ -178,14 +179,12 @@ static int open_store(struct mf_engine *e, struct mf_err *err)
 
 static int open_model(struct mf_engine *e, struct mf_model *model, struct mf_err *err)
 {
-    struct mf_model_options opt = {.model = e->conf->embed_model, .precision = "auto"};
-
     if (model != NULL) {
         e->model = model;
         return 0;
     }
     e->owns_model = true;
-    return mf_model_open(&e->model, &opt, err);
+    return mf_engine_choose_model(&e->model, e->conf, err);
 }
 
 MF_LOOP static int open_embed(struct mf_engine *e)

@@ -2,6 +2,7 @@
 /* memfuse serve: start, signals, ordered stop. */
 #include "api/api.h"
 #include "base/log.h"
+#include "embed/embed.h"
 #include "engine/engine.h"
 #include "loop/loop.h"
 #include "main/commands.h"
@@ -117,7 +118,7 @@ MF_LOOP static int watch_signal(struct server *s, uv_signal_t *h, int signum)
 static unsigned pool_threads(const struct mf_conf *c)
 {
     return (unsigned)(1 + 1 + c->store_sqlite_readers + 1 + c->recall_scan_permits +
-                      c->embed_max_concurrent + 1 + 2);
+                      mf_embed_max_permits((unsigned)c->embed_max_concurrent) + 1 + 2);
 }
 
 static int open_loop(struct server *s, struct mf_err *err)

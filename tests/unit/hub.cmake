@@ -1,0 +1,3 @@
+foreach(part names listing manifest find)
+  mf_test(hub_${part} SOURCES unit/test_hub_${part}.c DEPENDS hub)
+endforeach()
