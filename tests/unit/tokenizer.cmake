@@ -1,0 +1,3 @@
+add_executable(tokenize_probe lib/tokenize_probe.c)
+mf_target_defaults(tokenize_probe)
+target_link_libraries(tokenize_probe PRIVATE mf_tokenizer)
