@@ -37,9 +37,9 @@ struct mf_text_result {
 
 /* One piece as the model sees it: bytes [start, end) of the text. */
 struct mf_piece {
-    uint32_t id, start, end;
     struct mf_slice writing; /* of the model or the text: lives as long as both */
-    bool is_special;         /* put there by the model: start and end are 0 */
+    uint32_t id, start, end;
+    bool is_special; /* put there by the model: start and end are 0 */
 };
 
 /* A text that the model's makers put before others: "query: ". */

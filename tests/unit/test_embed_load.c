@@ -154,17 +154,25 @@ MF_TEST(embed_load, takes_a_permit_for_each_core_when_the_model_computes)
     MF_CHECK_INT(mf_embed_max_permits(0), mf_max(n_cores, 2u));
 }
 
+static cpu_set_t one_of(const cpu_set_t *all)
+{
+    cpu_set_t one;
+    size_t i = 0;
+
+    while (!CPU_ISSET(i, all)) {
+        i++;
+    }
+    CPU_ZERO(&one);
+    CPU_SET(i, &one);
+    return one;
+}
+
 MF_TEST(embed_load, counts_the_cores_that_we_may_run_on)
 {
     cpu_set_t all, one;
 
     MF_CHECK_OK(sched_getaffinity(0, sizeof(all), &all));
-    CPU_ZERO(&one);
-    for (size_t i = 0; CPU_COUNT(&one) == 0; i++) {
-        if (CPU_ISSET(i, &all)) {
-            CPU_SET(i, &one);
-        }
-    }
+    one = one_of(&all);
     MF_CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
     MF_CHECK_INT(permits_of(0, true), 1);
     MF_CHECK_OK(sched_setaffinity(0, sizeof(all), &all));

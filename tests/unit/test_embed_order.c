@@ -120,7 +120,7 @@ MF_TEST(embed_order, gives_the_oldest_background_texts_a_batch_after_some_urgent
 
     add(d, "b", MF_ORDINARY, 16, 101);
     add(d, "l", MF_ORDINARY, 5000, 100); /* the oldest, though not the shortest */
-    for (size_t i = 0; i < 2 * MF_EMBED_URGENT_RUN + 1; i++) {
+    for (size_t i = 0; i < (size_t)2 * MF_EMBED_URGENT_RUN + 1; i++) {
         add(d, "u", MF_URGENT, 16, 200);
     }
     check_order(d, "u u u u u u u u l u u u u u u u u b u");
@@ -130,7 +130,7 @@ MF_TEST(embed_order, counts_urgent_batches_only_while_background_waits_for_its_t
 {
     struct desk *d = desk_open(1);
 
-    for (size_t i = 0; i < 3 * MF_EMBED_URGENT_RUN; i++) {
+    for (size_t i = 0; i < (size_t)3 * MF_EMBED_URGENT_RUN; i++) {
         add(d, "u", MF_URGENT, 16, 0);
     }
     for (size_t i = 0; i < MF_EMBED_URGENT_RUN; i++) {
@@ -285,7 +285,7 @@ MF_TEST(embed_order, serves_a_long_text_under_an_endless_stream_of_short_ones)
 MF_TEST(embed_order, serves_background_its_share_under_an_endless_urgent_stream)
 {
     struct desk *d = desk_open(1);
-    size_t n_background = 0, rounds = 40 * (MF_EMBED_URGENT_RUN + 1);
+    size_t n_background = 0, rounds = (size_t)40 * (MF_EMBED_URGENT_RUN + 1);
 
     for (size_t i = 0; i < 60; i++) {
         add(d, "b", MF_ORDINARY, 16, i);

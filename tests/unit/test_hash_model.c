@@ -473,9 +473,10 @@ static char *many_words(size_t n)
 
     assert_non_null(text);
     for (size_t i = 0; i < n; i++) {
-        memcpy(text + 3 * i, "aa ", 3);
+        text[3 * i] = text[3 * i + 1] = 'a';
+        text[3 * i + 2] = ' ';
     }
-    memcpy(text + 3 * n, "horse", 6);
+    memcpy(text + 3 * n, "horse", sizeof("horse"));
     return text;
 }
 
@@ -499,7 +500,8 @@ MF_TEST(hash_model, counts_the_pieces_it_read)
     MF_CHECK_INT(embed_as("one, two", 0, v).n_tokens, 3);
     MF_CHECK_INT(embed_as(text, 0, v).n_tokens, 256);
     MF_CHECK_INT(embed_as(text, MF_TEXT_LEFT, v).n_tokens, 256);
-    memcpy(text + 600, "aa. ", 4); /* a sentence ends after the 202nd piece */
+    text[602] = '.'; /* a sentence ends here, after 202 pieces */
+    text[603] = ' ';
     MF_CHECK_INT(embed_as(text, 0, v).n_tokens, 202);
     mf_free(text);
 }
@@ -526,7 +528,7 @@ MF_TEST(hash_model, keeps_the_end_when_asked_to)
     MF_CHECK_OK(embed_as(text, MF_TEXT_LEFT, last).rc);
     MF_CHECK_OK(embed_as(text + (size_t)3 * 45, 0, end).rc); /* the last 256 pieces */
     MF_CHECK_MEM(last, end, sizeof(end));
-    MF_CHECK(memcmp(first, last, sizeof(first)) != 0);
+    MF_CHECK(dot(first, last) < 0.9);
     mf_free(text);
 }
 
