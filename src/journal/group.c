@@ -176,6 +176,13 @@ static bool is_probe_due(const struct mf_group *g, uint64_t now_ms)
     return g->is_refused || (g->is_low && now_ms >= g->retry_at_ms);
 }
 
+static bool is_checkpoint_due(const struct mf_group *g)
+{
+    uint64_t soon = g->lim.checkpoint_pages;
+
+    return g->wal_pages >= (has_line(g) ? soon * MF_GROUP_LATE_CHECKPOINT : soon);
+}
+
 enum mf_group_work mf_group_seal(struct mf_group *g, uint64_t now_ms)
 {
     if (g->in_flight != MF_GROUP_NOTHING || g->is_dead ||
@@ -186,7 +193,7 @@ enum mf_group_work mf_group_seal(struct mf_group *g, uint64_t now_ms)
         return MF_GROUP_NOTHING;
     }
     g->is_probe = is_probe_due(g, now_ms);
-    if (!g->is_probe && g->wal_pages >= g->lim.checkpoint_pages) {
+    if (!g->is_probe && is_checkpoint_due(g)) {
         g->in_flight = MF_GROUP_CHECKPOINT;
         return g->in_flight;
     }

@@ -39,6 +39,10 @@ struct mf_group_limits {
     unsigned checkpoint_pages;
 };
 
+/* A checkpoint is made when nothing stands in line, or at so many times its pages: a
+ * burst need not wait for one, a load has to. */
+#define MF_GROUP_LATE_CHECKPOINT 8
+
 enum mf_group_work { MF_GROUP_NOTHING, MF_GROUP_COMMIT, MF_GROUP_CHECKPOINT };
 
 struct mf_group {

@@ -373,9 +373,28 @@ MF_TEST(group, takes_an_unknown_code_as_fatal)
     MF_CHECK_INT(a.rc, MF_EFATAL);
 }
 
-MF_TEST(group, checkpoints_between_commits_when_the_wal_is_long)
+MF_TEST(group, checkpoints_a_short_wal_when_nobody_waits)
 {
     struct mf_group_result grown = {.free_bytes = UINT64_MAX, .wal_pages = 10};
+    struct mf_group g;
+    struct mf_journal_append a, b;
+
+    start(&g);
+    MF_CHECK_OK(add(&g, &a, 1));
+    MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT);
+    MF_CHECK_OK(add(&g, &b, 1));
+    mf_group_finish(&g, &grown, 0);
+    MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT); /* a burst goes first */
+    mf_group_finish(&g, &grown, 0);
+    MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_CHECKPOINT);
+    mf_group_finish(&g, &fine, 0);
+    MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_NOTHING);
+}
+
+MF_TEST(group, checkpoints_between_commits_when_the_wal_is_long)
+{
+    struct mf_group_result grown = {.free_bytes = UINT64_MAX,
+                                    .wal_pages = 10 * MF_GROUP_LATE_CHECKPOINT};
     struct mf_group g;
     struct mf_journal_append a, b;
 
