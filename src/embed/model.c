@@ -16,10 +16,7 @@ int mf_model_open(struct mf_model **out, const struct mf_model_options *opt,
     if (strcmp(opt->model, "hash") == 0) {
         return mf_model_hash_open(out, err);
     }
-    return mf_err_set(err, MF_EINVAL,
-                      "embedding model '%.100s': only \"hash\" is built into this "
-                      "version; set the model to hash",
-                      opt->model);
+    return mf_model_transformer_open(out, opt, err);
 }
 
 void mf_model_close(struct mf_model *m)

@@ -52,7 +52,8 @@ struct mf_model_info {
     const char *space; /* names the vector space: model, revision, precision */
     uint32_t space_id; /* mf_space_id(space): stored with each vector */
     uint16_t dim;
-    uint32_t window;       /* pieces, specials included */
+    uint32_t window;       /* pieces of a text, specials not counted */
+    uint32_t n_special;    /* pieces put around each text */
     bool is_semantic;      /* false: lexical only, and every answer says so */
     uint32_t batch_texts;  /* texts a job takes at most; 1: no batching */
     size_t batch_bytes;    /* and bytes of text; one longer text goes alone */

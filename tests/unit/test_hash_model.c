@@ -75,18 +75,6 @@ MF_TEST(model, says_what_it_is)
     mf_model_close(NULL);
 }
 
-MF_TEST(model, refuses_a_folder_and_says_what_can_be_had)
-{
-    struct mf_model *m = NULL;
-    struct mf_err err = {0};
-    struct mf_model_options opt = {.model = "/models/minilm", .precision = "auto"};
-
-    MF_CHECK_INT(mf_model_open(&m, &opt, &err), MF_EINVAL);
-    assert_null(m);
-    assert_non_null(strstr(err.msg, "/models/minilm"));
-    assert_non_null(strstr(err.msg, "only \"hash\" is built into this version"));
-}
-
 MF_TEST(model, reports_when_there_is_no_memory)
 {
     struct mf_model *m = NULL;

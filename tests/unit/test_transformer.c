@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole small model folder behind the model's table. */
+#include "base/mem.h"
+#include "embed/model.h"
+#include "lib/mf_test.h"
+#include "lib/model_folder.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#define DIM     32
+#define N_TEXTS 150
+
+static struct mf_model *open_small(struct mf_model_spec spec, const char *precision)
+{
+    const char *folder = mf_test_tmpdir();
+    struct mf_model_options opt = {.model = folder, .precision = precision};
+    struct mf_model *m = NULL;
+    struct mf_err err = {0};
+
+    mf_model_folder(folder, &spec);
+    if (mf_model_open(&m, &opt, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    return m;
+}
+
+static void check_unit(const float *v)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < DIM; i++) {
+        sum += (double)v[i] * (double)v[i];
+    }
+    MF_CHECK(fabs(sqrt(sum) - 1) < 1e-4);
+}
+
+static double distance(const float *a, const float *b)
+{
+    double max = 0;
+
+    for (size_t i = 0; i < DIM; i++) {
+        max = mf_max(max, fabs((double)a[i] - (double)b[i]));
+    }
+    return max;
+}
+
+/* Texts of 0 to 30 words of the small vocabulary's letters. */
+static struct mf_text text_of(char *buf, size_t cap, unsigned seed)
+{
+    size_t n = 0;
+
+    buf[0] = '\0';
+    for (unsigned i = 0; i < seed % 31; i++) {
+        n += (size_t)snprintf(buf + n, cap - n, "%c%s",
+                              (char)('a' + (int)((seed * 7 + i * 13) % 26)),
+                              i % 3 == 0 ? " " : "");
+    }
+    return (struct mf_text){mf_slice_str(buf), 0};
+}
+
+MF_TEST(transformer, tells_what_it_is)
+{
+    struct mf_model *m = open_small(mf_model_small(), "f32");
+
+    MF_CHECK_INT(m->info.dim, DIM);
+    MF_CHECK_INT(m->info.window, 30);
+    MF_CHECK_INT(m->info.n_special, 2);
+    MF_CHECK(m->info.is_semantic);
+    MF_CHECK_STR(m->info.precision, "f32");
+    MF_CHECK_STR(m->info.pooling, "mean");
+    MF_CHECK_STR(m->info.dtype, "float32");
+    MF_CHECK(strstr(m->info.space, "f32") != NULL);
+    MF_CHECK_INT(m->info.space_id, mf_space_id(m->info.space));
+    mf_model_close(m);
+}
+
+MF_TEST(transformer, a_text_has_one_vector_whatever_it_is_embedded_with)
+{
+    static char bufs[N_TEXTS][128];
+    static float all[N_TEXTS * DIM], one[DIM];
+    struct mf_model *m = open_small(mf_model_small(), "f32");
+    struct mf_text texts[N_TEXTS];
+    struct mf_text_result res[N_TEXTS], r;
+
+    for (unsigned i = 0; i < N_TEXTS; i++) {
+        texts[i] = text_of(bufs[i], sizeof(bufs[i]), i * 17);
+    }
+    MF_CHECK_OK(m->ops->embed(m, texts, N_TEXTS, all, res));
+    for (unsigned i = 0; i < N_TEXTS; i++) {
+        MF_CHECK_OK(res[i].rc);
+        MF_CHECK(res[i].n_tokens >= 2 && res[i].n_tokens <= 32);
+        check_unit(all + (size_t)i * DIM);
+        MF_CHECK_OK(m->ops->embed(m, &texts[i], 1, one, &r));
+        MF_CHECK(distance(one, all + (size_t)i * DIM) < 1e-5);
+        MF_CHECK_INT(r.n_tokens, res[i].n_tokens);
+    }
+    mf_model_close(m);
+}
+
+MF_TEST(transformer, flags_belong_to_their_text_alone)
+{
+    static const char longer[] = "a b c d e f g h i j k l m n o p q r s t u v w x y z "
+                                 "a b c d e f g h i j k l m n o p q r s t u v w x y z";
+    struct mf_model *m = open_small(mf_model_small(), "f32");
+    struct mf_text texts[6] = {{mf_slice_str("a b"), 0},
+                               {mf_slice_str(longer), MF_TEXT_WHOLE},
+                               {mf_slice_str("a b"), MF_TEXT_RAW},
+                               {mf_slice_str(longer), 0},
+                               {mf_slice_str(longer), MF_TEXT_LEFT},
+                               {mf_slice_str("a b"), MF_TEXT_WHOLE}};
+    struct mf_text_result res[6];
+    float v[6 * DIM];
+    double norm = 0;
+
+    MF_CHECK_OK(m->ops->embed(m, texts, 6, v, res));
+    MF_CHECK_OK(res[0].rc);
+    MF_CHECK_INT(res[1].rc, MF_ETOOBIG);
+    MF_CHECK_OK(res[2].rc);
+    for (size_t i = 0; i < DIM; i++) {
+        norm += (double)v[2 * DIM + i] * (double)v[2 * DIM + i];
+    }
+    norm = sqrt(norm);
+    MF_CHECK(fabs(norm - 1) > 1e-3);
+    for (size_t i = 0; i < DIM; i++) {
+        MF_CHECK(fabs((double)v[2 * DIM + i] / norm - (double)v[i]) < 1e-5);
+    }
+    MF_CHECK_INT(res[3].n_tokens, 32);
+    MF_CHECK_INT(res[4].n_tokens, 32);
+    MF_CHECK(distance(v + 3 * DIM, v + 4 * DIM) > 1e-4); /* begin and end differ */
+    MF_CHECK(distance(v, v + 5 * DIM) < 1e-6);
+    mf_model_close(m);
+}
+
+MF_TEST(transformer, gives_pieces_and_a_vector_for_each)
+{
+    struct mf_model *m = open_small(mf_model_small(), "f32");
+    struct mf_text text = {mf_slice_str("a b c"), 0};
+    struct mf_piece p[8];
+    float *states = NULL, mean[DIM] = {0}, pooled[DIM];
+    struct mf_text_result res;
+    uint32_t n = 0;
+
+    MF_CHECK_INT(m->ops->tokenize(m, &text, true, p, 8), 5);
+    MF_CHECK(p[0].is_special && mf_slice_is(p[0].writing, "[CLS]"));
+    MF_CHECK(!p[2].is_special && p[2].start == 2 && p[2].end == 3);
+    MF_CHECK(p[4].is_special && mf_slice_is(p[4].writing, "[SEP]"));
+    MF_CHECK_INT(m->ops->tokenize(m, &text, false, p, 2), 3);
+    MF_CHECK(!p[0].is_special);
+    MF_CHECK_OK(m->ops->states(m, &text, &states, &n));
+    MF_CHECK_INT(n, 5);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t d = 0; d < DIM; d++) {
+            mean[d] += states[i * DIM + d] / (float)n;
+        }
+    }
+    text.flags = MF_TEXT_RAW;
+    MF_CHECK_OK(m->ops->embed(m, &text, 1, pooled, &res));
+    MF_CHECK(distance(mean, pooled) < 1e-5);
+    mf_free(states);
+    mf_model_close(m);
+}
+
+static void *embed_many(void *arg)
+{
+    struct mf_model *m = arg;
+    static const char *const words[] = {"a", "a b", "c d e f", "x y z a b c"};
+
+    for (unsigned i = 0; i < 200; i++) {
+        struct mf_text t = {mf_slice_str(words[i % 4]), 0};
+        struct mf_text_result r;
+        float v[DIM];
+
+        if (m->ops->embed(m, &t, 1, v, &r) != 0 || r.rc != 0) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+MF_TEST(transformer, several_threads_embed_at_once)
+{
+    struct mf_model *m = open_small(mf_model_small(), "f32");
+    pthread_t t[4];
+    void *failed;
+
+    for (size_t i = 0; i < 4; i++) {
+        MF_CHECK_OK(pthread_create(&t[i], NULL, embed_many, m));
+    }
+    for (size_t i = 0; i < 4; i++) {
+        MF_CHECK_OK(pthread_join(t[i], &failed));
+        assert_null(failed);
+    }
+    mf_model_close(m);
+}
+
+MF_TEST(transformer, chooses_a_precision_by_itself_that_keeps_its_word)
+{
+    struct mf_model *m = open_small(mf_model_small(), "auto");
+
+    MF_CHECK(m->info.guard_min >= 0.99F);
+    MF_CHECK(strstr(m->info.space, m->info.precision) != NULL);
+    mf_model_close(m);
+}
+
+MF_TEST(transformer, refuses_what_does_not_fit_together)
+{
+    const char *folder = mf_test_tmpdir();
+    struct mf_model_options opt = {.model = folder, .precision = "f32"};
+    struct mf_model_spec spec = mf_model_small();
+    struct mf_model *m = NULL;
+    struct mf_err err = {0};
+    char path[4200];
+    FILE *f;
+
+    mf_model_folder(folder, &spec);
+    (void)snprintf(path, sizeof(path), "%s/vocab.txt", folder);
+    f = fopen(path, "a");
+    MF_CHECK(f != NULL);
+    MF_CHECK(fputs("surplus\n", f) >= 0);
+    MF_CHECK_OK(fclose(f));
+    MF_CHECK_INT(mf_model_open(&m, &opt, &err), MF_EINVAL);
+    MF_CHECK(strstr(err.msg, "same publication") != NULL);
+    opt.precision = "half";
+    MF_CHECK_INT(mf_model_open(&m, &opt, &err), MF_EINVAL);
+    MF_CHECK(strstr(err.msg, "half") != NULL);
+    opt = (struct mf_model_options){.model = "/no/such/folder", .precision = "auto"};
+    MF_CHECK_INT(mf_model_open(&m, &opt, &err), MF_ENOTFOUND);
+    MF_CHECK(strstr(err.msg, "/no/such/folder") != NULL);
+    assert_null(m);
+}
+
+MF_TEST(transformer, reports_when_there_is_no_memory)
+{
+    const char *folder = mf_test_tmpdir();
+    struct mf_model_options opt = {.model = folder, .precision = "f32"};
+    struct mf_model_spec spec = mf_model_small();
+    bool is_open = false;
+
+    mf_model_folder(folder, &spec);
+    for (unsigned nth = 1; !is_open; nth++) {
+        struct mf_model *m = NULL;
+        struct mf_err err = {0};
+
+        mf_test_fail_nth(nth);
+        is_open = mf_model_open(&m, &opt, &err) == 0;
+        mf_test_fail_nth(0);
+        MF_CHECK(is_open || err.msg[0] != '\0');
+        mf_model_close(m);
+        MF_CHECK(nth < 5000);
+    }
+}
