@@ -22,6 +22,8 @@ static const struct command commands[] = {
     {"print-config", "[-c FILE] [--set section.key=value]... [--docs | --sample]",
      "prints the settings in force; --docs: docs/config.md; --sample: memfuse.yaml",
      mf_cmd_print_config},
+    {"model", "pull | list | info | verify ...",
+     "fetches an embedding model, or tells about those here", mf_cmd_model},
     {"version", "", "prints the versions of memfuse and its libraries", mf_cmd_version},
     {"help", "", "prints this", run_help},
 };

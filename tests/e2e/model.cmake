@@ -1,0 +1,2 @@
+mf_pytest(model_cli e2e/test_model_cli.py)
+mf_pytest(model_fetch e2e/test_model_fetch.py)
