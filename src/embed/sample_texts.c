@@ -20,8 +20,8 @@ const char *const mf_sample_calibration[MF_SAMPLE_CALIBRATION] = {
     "https://example.org/a/path?query=1&lang=en#part-3",
     "def greet(name: str) -> str:\n    return f\"hello {name}\"",
     "The mitochondrion is the part of the cell that turns nutrients into energy.",
-    "In 1815 the eruption of a volcano in Indonesia led to a year without a summer in "
-    "Europe, to failed harvests, and to the invention of an ancestor of the bicycle.",
+    ("In 1815 the eruption of a volcano in Indonesia led to a year without a summer in "
+     "Europe, to failed harvests, and to the invention of an ancestor of the bicycle."),
     "He plays the cello, badly but with enthusiasm, in an orchestra of amateurs.",
     "Our flat has three rooms, a balcony to the south, and a neighbour who sings.",
     "Can you recommend a book about the history of mathematics for a teenager?",
@@ -56,15 +56,15 @@ const char *const mf_sample_calibration[MF_SAMPLE_CALIBRATION] = {
     "x² + y² = r², where r ≈ 3.14159 and x ∈ [0, 1]",
     "🙂👍🏽 🚀 ❤️ 🎉",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    "The committee met for the third time this spring to discuss what should become of the "
-    "old swimming hall. The engineers had found that the roof could be repaired for less "
-    "than feared, while the heating would have to be replaced altogether. Several members "
-    "asked whether a smaller pool would not serve the town as well. The treasurer showed "
-    "three plans with different loans and running costs, and warned that prices of "
-    "building material were rising by the month. A woman from the swimming club, who had "
-    "brought forty letters from children, said that the nearest other pool was an hour "
-    "away by bus. In the end it was decided to ask for two more offers and to vote in "
-    "June, before the summer break, so that work could begin with the next year.",
+    ("The committee met for the third time this spring to discuss what should become of the "
+     "old swimming hall. The engineers had found that the roof could be repaired for less "
+     "than feared, while the heating would have to be replaced altogether. Several members "
+     "asked whether a smaller pool would not serve the town as well. The treasurer showed "
+     "three plans with different loans and running costs, and warned that prices of "
+     "building material were rising by the month. A woman from the swimming club, who had "
+     "brought forty letters from children, said that the nearest other pool was an hour "
+     "away by bus. In the end it was decided to ask for two more offers and to vote in "
+     "June, before the summer break, so that work could begin with the next year."),
 };
 
 const char *const mf_sample_guard[MF_SAMPLE_GUARD] = {
@@ -128,30 +128,30 @@ const char *const mf_sample_guard[MF_SAMPLE_GUARD] = {
     "∑ (aᵢ − ā)² ÷ (n − 1) → σ², ∀ n ≥ 2",
     "👩‍🚀 🌍 → 🌕 ✅",
     "zzzz qwrtp xkcd lmnop ghjkl vbnm",
-    "I grew up near a harbour, and the first money I ever earned was for mending nets. The "
-    "old men who taught me spoke little and laughed a lot. They knew each rock of the bay "
-    "by a name that stood on no map, and they could tell from the colour of the water "
-    "whether the mackerel had come. When I was sixteen I wanted nothing but to leave; now "
-    "that I live among towers of glass, I keep a piece of tarred rope in the drawer of my "
-    "desk, and when a meeting lasts too long I open the drawer a little.",
-    "To reset the device, hold the power button for ten seconds until the light blinks "
-    "twice. Release it, wait for half a minute, and press it again. The device will start "
-    "with factory settings: your networks, your names and your schedules are gone, while "
-    "the firmware stays as it is. If the light keeps blinking red, the update was "
-    "interrupted: connect the device with the cable to a computer, open the service page, "
-    "and choose the file that you downloaded. Do not disconnect the cable before the page "
-    "says so. If that does not help, write to the support with the serial number.",
-    "user: do you remember where I parked? assistant: You said level 3, row F, near the "
-    "lift. user: great, and what was the name of that restaurant? assistant: You called "
-    "it 'the place with the blue door'; the booking is under Okafor at half past seven. "
-    "user: perfect. add to my list: candles, a card for Ana, batteries (AA), cat food. "
-    "assistant: Done. You now have six things on the list; the oldest is 'light bulbs', "
-    "from the second of March. user: remove the bulbs, I bought them yesterday.",
-    "The soil of the valley is heavy and holds the rain for weeks, which is why the "
-    "vineyards climb the slopes while wheat and sugar beet fill the floor. Until the "
-    "railway came, wine went down the river on rafts of spruce, and the rafts themselves "
-    "were sold for timber at the end of the journey. Three generations later the rafts "
-    "are painted on the walls of the inns. The growers now fight other battles: late "
-    "frost in April, when the buds have opened too early; hail in July; a beetle from the "
-    "south which no bird here has learned to eat. Some have begun to plant olive trees.",
+    ("I grew up near a harbour, and the first money I ever earned was for mending nets. The "
+     "old men who taught me spoke little and laughed a lot. They knew each rock of the bay "
+     "by a name that stood on no map, and they could tell from the colour of the water "
+     "whether the mackerel had come. When I was sixteen I wanted nothing but to leave; now "
+     "that I live among towers of glass, I keep a piece of tarred rope in the drawer of my "
+     "desk, and when a meeting lasts too long I open the drawer a little."),
+    ("To reset the device, hold the power button for ten seconds until the light blinks "
+     "twice. Release it, wait for half a minute, and press it again. The device will start "
+     "with factory settings: your networks, your names and your schedules are gone, while "
+     "the firmware stays as it is. If the light keeps blinking red, the update was "
+     "interrupted: connect the device with the cable to a computer, open the service page, "
+     "and choose the file that you downloaded. Do not disconnect the cable before the page "
+     "says so. If that does not help, write to the support with the serial number."),
+    ("user: do you remember where I parked? assistant: You said level 3, row F, near the "
+     "lift. user: great, and what was the name of that restaurant? assistant: You called "
+     "it 'the place with the blue door'; the booking is under Okafor at half past seven. "
+     "user: perfect. add to my list: candles, a card for Ana, batteries (AA), cat food. "
+     "assistant: Done. You now have six things on the list; the oldest is 'light bulbs', "
+     "from the second of March. user: remove the bulbs, I bought them yesterday."),
+    ("The soil of the valley is heavy and holds the rain for weeks, which is why the "
+     "vineyards climb the slopes while wheat and sugar beet fill the floor. Until the "
+     "railway came, wine went down the river on rafts of spruce, and the rafts themselves "
+     "were sold for timber at the end of the journey. Three generations later the rafts "
+     "are painted on the walls of the inns. The growers now fight other battles: late "
+     "frost in April, when the buds have opened too early; hail in July; a beetle from the "
+     "south which no bird here has learned to eat. Some have begun to plant olive trees."),
 };

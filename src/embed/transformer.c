@@ -15,8 +15,9 @@
 
 #define BATCH_TOKENS 512 /* of one job: larger ones gain nothing on a CPU */
 #define BATCH_TEXTS  64
-#define BATCH_BYTES  (16 * BATCH_TOKENS) /* of text that may become so many pieces */
-#define MIN_WINDOW   8
+#define BATCH_BYTES                                                                    \
+    ((size_t)16 * BATCH_TOKENS) /* of text that may become so many pieces */
+#define MIN_WINDOW 8
 
 /* What one call needs; kept for the next one. */
 struct workspace {
