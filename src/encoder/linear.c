@@ -11,7 +11,8 @@
 
 static const struct mf_linear_ops *const all[] = {
 #if defined(__x86_64__)
-    &mf_linear_int8_avx512,
+    &mf_linear_int8_avx512, &mf_linear_int8_avxvnni,
+    &mf_linear_int8_avx2,
 #endif
     &mf_linear_int8_plain,
 #if defined(__x86_64__)
@@ -19,7 +20,7 @@ static const struct mf_linear_ops *const all[] = {
 #endif
     &mf_linear_bf16_plain,
 #if defined(__x86_64__)
-    &mf_linear_f32_avx512,
+    &mf_linear_f32_avx512,  &mf_linear_f32_avx2,
 #endif
     &mf_linear_f32_plain,   NULL,
 };

@@ -1,0 +1,5 @@
+if(TARGET mf_encoder)
+  add_executable(bench_linear ${CMAKE_CURRENT_LIST_DIR}/linear.c)
+  mf_target_defaults(bench_linear)
+  target_link_libraries(bench_linear PRIVATE mf_encoder)
+endif()

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "encoder/linear_in.h"
+
+#if defined(__x86_64__)
+
+#    include "encoder/linear_avx2.h"
+
+AVX2 static void tile(const struct mf_linear_tile *t)
+{
+    avx2_tile(AVX2_F32, t);
+}
+
+AVX2 static void finish(const struct mf_linear_finish *f)
+{
+    avx2_finish(AVX2_F32, f);
+}
+
+static const struct mf_linear_kernel kernel = {
+    .precision = MF_PREC_F32,
+    .width = AVX2_WIDTH,
+    .height = AVX2_HEIGHT,
+    .bytes = 4,
+    .tile = tile,
+    .finish = finish,
+};
+
+MF_LINEAR_OPS(mf_linear_f32_avx2, "f32-avx2", MF_PREC_F32, kernel, avx2_is_supported);
+
+#endif
