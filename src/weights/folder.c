@@ -51,28 +51,29 @@ static const struct {
     {"relu", MF_ACT_RELU},
 };
 
-static int find_keys(const struct mf_wjson *j, const struct config_keys **keys)
+/* NULL: the sentence is in j->err. */
+static const struct config_keys *find_keys(const struct mf_wjson *j)
 {
     const char *type = NULL;
-    int rc = mf_wjson_text(j, "model_type", &type);
     struct mf_shown shown;
 
-    if (rc < 0) {
-        return rc;
+    if (mf_wjson_text(j, "model_type", &type) < 0) {
+        return NULL;
     }
     if (type == NULL) {
-        return mf_err_set(j->err, MF_EINVAL, "%s: model_type is missing", j->file);
+        (void)mf_err_set(j->err, MF_EINVAL, "%s: model_type is missing", j->file);
+        return NULL;
     }
     for (size_t i = 0; i < mf_countof(known); i++) {
         if (strcmp(type, known[i].model_type) == 0) {
-            *keys = &known[i];
-            return 0;
+            return &known[i];
         }
     }
-    return mf_err_set(j->err, MF_EINVAL,
-                      "%s: model_type %s is not supported; bert, distilbert, mpnet, "
-                      "roberta, xlm-roberta and camembert are",
-                      j->file, mf_shown(&shown, mf_slice_str(type)));
+    (void)mf_err_set(j->err, MF_EINVAL,
+                     "%s: model_type %s is not supported; bert, distilbert, mpnet, "
+                     "roberta, xlm-roberta and camembert are",
+                     j->file, mf_shown(&shown, mf_slice_str(type)));
+    return NULL;
 }
 
 static int parse_sizes(struct mf_plan *p, const struct mf_wjson *j,
@@ -209,11 +210,11 @@ static void take_published_name(struct mf_plan *p, const struct mf_wjson *j)
 
 static int parse_config(struct mf_plan *p, const struct mf_wjson *j)
 {
-    const struct config_keys *k = NULL;
-    int rc = find_keys(j, &k);
+    const struct config_keys *k = find_keys(j);
+    int rc;
 
-    if (rc < 0) {
-        return rc;
+    if (k == NULL) {
+        return MF_EINVAL;
     }
     p->info.arch = k->arch;
     p->naming = k->naming;

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "weights/plan.h"
 
-#define MF_FOLDER_JSON_MAX    (1024 * 1024)
+#define MF_FOLDER_JSON_MAX    1048576
 #define MF_FOLDER_MAX_PROMPTS 256
 #define MF_FOLDER_PART_MAX    64
 

@@ -167,12 +167,13 @@ static int skip_array(struct cursor *c, struct mf_slice key)
     }
     if (type == V_STRING) {
         skip_texts(c, n);
-    } else if (__builtin_mul_overflow(n, value_bytes[type], &n_bytes)) {
-        c->is_short = true;
-    } else {
-        (void)take(c, n_bytes);
+        return c->is_short ? cut_off(c) : 0;
     }
-    return c->is_short ? cut_off(c) : 0;
+    if (__builtin_mul_overflow(n, value_bytes[type], &n_bytes) ||
+        take(c, n_bytes) == NULL) {
+        return cut_off(c);
+    }
+    return 0;
 }
 
 static int skip_value(struct cursor *c, struct mf_slice key, uint32_t type)
@@ -228,10 +229,21 @@ static int read_field(struct cursor *c, const struct field *f, uint32_t type,
     return 0;
 }
 
+static const struct field *find_field(struct mf_slice key)
+{
+    for (size_t i = 0; i < mf_countof(fields); i++) {
+        if (mf_slice_is(key, fields[i].key)) {
+            return &fields[i];
+        }
+    }
+    return NULL;
+}
+
 static int read_pair(struct cursor *c, struct meta *m, bool *seen)
 {
     struct mf_slice key = take_text(c);
     uint32_t type = take_u32(c);
+    const struct field *f = find_field(key);
 
     if (c->is_short) {
         return cut_off(c);
@@ -239,16 +251,14 @@ static int read_pair(struct cursor *c, struct meta *m, bool *seen)
     if (type >= V_TYPES) {
         return refuse_key(c, key, "a value of an unknown type");
     }
-    for (size_t i = 0; i < mf_countof(fields); i++) {
-        if (mf_slice_is(key, fields[i].key)) {
-            if (seen[i]) {
-                return refuse_key(c, key, "is there twice");
-            }
-            seen[i] = true;
-            return read_field(c, &fields[i], type, m);
-        }
+    if (f == NULL) {
+        return skip_value(c, key, type);
     }
-    return skip_value(c, key, type);
+    if (seen[f - fields]) {
+        return refuse_key(c, key, "is there twice");
+    }
+    seen[f - fields] = true;
+    return read_field(c, f, type, m);
 }
 
 static int read_pairs(struct cursor *c, struct meta *m, uint64_t n)

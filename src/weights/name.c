@@ -60,10 +60,12 @@ static void put(char *out, size_t cap, struct mf_slice name)
 {
     size_t n = mf_min(name.n, cap - 1);
 
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f ? '_' : name.p[i];
+    (void)snprintf(out, cap, "%.*s", (int)n, n == 0 ? "" : name.p);
+    for (char *c = out; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '_';
+        }
     }
-    out[n] = '\0';
 }
 
 void mf_name_of_folder(char *out, size_t cap, const char *path, const char *published)

@@ -9,66 +9,54 @@
 
 struct naming {
     const char *model[MF_W_MODEL_ROLES];
-    const char *layers; /* before the layer's number */
-    const char *layer[MF_W_LAYER_ROLES];
+    const char *layers;                      /* before the layer's number */
+    const char *layer[MF_W_LAYER_ROLES / 2]; /* behind it, without .weight, .bias */
     const char *types; /* that such a file may have, for the human */
 };
 
-/* NOLINTBEGIN(bugprone-macro-parentheses): `stem` is a string literal to be joined */
-#define PAIR(role, stem) [role] = stem ".weight", [role##_BIAS] = stem ".bias"
-/* NOLINTEND(bugprone-macro-parentheses) */
+_Static_assert(MF_W_QUERY_BIAS == 1 && MF_W_FFN_NORM_BIAS == MF_W_LAYER_ROLES - 1,
+               "the roles of a layer are pairs of weight and bias");
+
+#define SAFETENSORS_TYPES "F32, F16 or BF16"
+#define EMBEDDINGS                                                                     \
+    [MF_W_WORDS] = "embeddings.word_embeddings.weight",                                \
+    [MF_W_POSITIONS] = "embeddings.position_embeddings.weight",                        \
+    [MF_W_EMBED_NORM] = "embeddings.LayerNorm.weight",                                 \
+    [MF_W_EMBED_NORM_BIAS] = "embeddings.LayerNorm.bias"
 
 static const struct naming namings[] = {
     [MF_NAMING_BERT] =
-        {.model = {[MF_W_WORDS] = "embeddings.word_embeddings.weight",
-                   [MF_W_POSITIONS] = "embeddings.position_embeddings.weight",
-                   [MF_W_TYPES] = "embeddings.token_type_embeddings.weight",
-                   PAIR(MF_W_EMBED_NORM, "embeddings.LayerNorm")},
+        {.model = {EMBEDDINGS, [MF_W_TYPES] =
+                                   "embeddings.token_type_embeddings.weight"},
          .layers = "encoder.layer.",
-         .layer = {PAIR(MF_W_QUERY, "attention.self.query"),
-                   PAIR(MF_W_KEY, "attention.self.key"),
-                   PAIR(MF_W_VALUE, "attention.self.value"),
-                   PAIR(MF_W_OUT, "attention.output.dense"),
-                   PAIR(MF_W_ATTENTION_NORM, "attention.output.LayerNorm"),
-                   PAIR(MF_W_UP, "intermediate.dense"), PAIR(MF_W_DOWN, "output.dense"),
-                   PAIR(MF_W_FFN_NORM, "output.LayerNorm")},
-         .types = "F32, F16 or BF16"},
-    [MF_NAMING_DISTILBERT] =
-        {.model = {[MF_W_WORDS] = "embeddings.word_embeddings.weight",
-                   [MF_W_POSITIONS] = "embeddings.position_embeddings.weight",
-                   PAIR(MF_W_EMBED_NORM, "embeddings.LayerNorm")},
-         .layers = "transformer.layer.",
-         .layer =
-             {PAIR(MF_W_QUERY, "attention.q_lin"), PAIR(MF_W_KEY, "attention.k_lin"),
-              PAIR(MF_W_VALUE, "attention.v_lin"), PAIR(MF_W_OUT, "attention.out_lin"),
-              PAIR(MF_W_ATTENTION_NORM, "sa_layer_norm"), PAIR(MF_W_UP, "ffn.lin1"),
-              PAIR(MF_W_DOWN, "ffn.lin2"), PAIR(MF_W_FFN_NORM, "output_layer_norm")},
-         .types = "F32, F16 or BF16"},
+         .layer = {"attention.self.query", "attention.self.key", "attention.self.value",
+                   "attention.output.dense", "attention.output.LayerNorm",
+                   "intermediate.dense", "output.dense", "output.LayerNorm"},
+         .types = SAFETENSORS_TYPES},
+    [MF_NAMING_DISTILBERT] = {.model = {EMBEDDINGS},
+                              .layers = "transformer.layer.",
+                              .layer = {"attention.q_lin", "attention.k_lin",
+                                        "attention.v_lin", "attention.out_lin",
+                                        "sa_layer_norm", "ffn.lin1", "ffn.lin2",
+                                        "output_layer_norm"},
+                              .types = SAFETENSORS_TYPES},
     [MF_NAMING_MPNET] =
-        {.model = {[MF_W_WORDS] = "embeddings.word_embeddings.weight",
-                   [MF_W_POSITIONS] = "embeddings.position_embeddings.weight",
-                   PAIR(MF_W_EMBED_NORM, "embeddings.LayerNorm"),
-                   [MF_W_RELATIVE] = "encoder.relative_attention_bias.weight"},
+        {.model = {EMBEDDINGS, [MF_W_RELATIVE] =
+                                   "encoder.relative_attention_bias.weight"},
          .layers = "encoder.layer.",
-         .layer = {PAIR(MF_W_QUERY, "attention.attn.q"),
-                   PAIR(MF_W_KEY, "attention.attn.k"),
-                   PAIR(MF_W_VALUE, "attention.attn.v"),
-                   PAIR(MF_W_OUT, "attention.attn.o"),
-                   PAIR(MF_W_ATTENTION_NORM, "attention.LayerNorm"),
-                   PAIR(MF_W_UP, "intermediate.dense"), PAIR(MF_W_DOWN, "output.dense"),
-                   PAIR(MF_W_FFN_NORM, "output.LayerNorm")},
-         .types = "F32, F16 or BF16"},
+         .layer = {"attention.attn.q", "attention.attn.k", "attention.attn.v",
+                   "attention.attn.o", "attention.LayerNorm", "intermediate.dense",
+                   "output.dense", "output.LayerNorm"},
+         .types = SAFETENSORS_TYPES},
     [MF_NAMING_GGUF] = {.model = {[MF_W_WORDS] = "token_embd.weight",
                                   [MF_W_POSITIONS] = "position_embd.weight",
                                   [MF_W_TYPES] = "token_types.weight",
-                                  PAIR(MF_W_EMBED_NORM, "token_embd_norm")},
+                                  [MF_W_EMBED_NORM] = "token_embd_norm.weight",
+                                  [MF_W_EMBED_NORM_BIAS] = "token_embd_norm.bias"},
                         .layers = "blk.",
-                        .layer = {PAIR(MF_W_QUERY, "attn_q"), PAIR(MF_W_KEY, "attn_k"),
-                                  PAIR(MF_W_VALUE, "attn_v"),
-                                  PAIR(MF_W_OUT, "attn_output"),
-                                  PAIR(MF_W_ATTENTION_NORM, "attn_output_norm"),
-                                  PAIR(MF_W_UP, "ffn_up"), PAIR(MF_W_DOWN, "ffn_down"),
-                                  PAIR(MF_W_FFN_NORM, "layer_output_norm")},
+                        .layer = {"attn_q", "attn_k", "attn_v", "attn_output",
+                                  "attn_output_norm", "ffn_up", "ffn_down",
+                                  "layer_output_norm"},
                         .types = "F32, F16, BF16 or Q8_0"},
 };
 
@@ -266,8 +254,9 @@ static void want_of_layer(const struct mf_weights_info *i, enum mf_layer_role ro
 static void name_of_layer(const struct binding *b, uint32_t layer, unsigned role,
                           char *out)
 {
-    (void)snprintf(out, NAME_MAX_BYTES, "%s%s%u.%s", b->prefix, b->naming->layers,
-                   layer, b->naming->layer[role]);
+    (void)snprintf(out, NAME_MAX_BYTES, "%s%s%u.%s.%s", b->prefix, b->naming->layers,
+                   layer, b->naming->layer[role / 2],
+                   role % 2 == 0 ? "weight" : "bias");
 }
 
 static int bind_layer(struct mf_tensor *out, const struct binding *b,

@@ -182,7 +182,7 @@ static int find_header(const char *file, struct mf_slice bytes, struct mf_slice 
                           bytes.n);
     }
     n = mf_get_u64(bytes.p);
-    if (n > MF_WEIGHTS_HEADER_MAX) {
+    if (n > (uint64_t)MF_WEIGHTS_HEADER_MAX) {
         return mf_err_set(err, MF_EINVAL,
                           "%s: a header of %llu bytes; at most %d can be read", file,
                           (unsigned long long)n, MF_WEIGHTS_HEADER_MAX);
@@ -201,7 +201,7 @@ static int find_header(const char *file, struct mf_slice bytes, struct mf_slice 
 int mf_safetensors_read(struct mf_wtable *t, const char *file, struct mf_slice bytes,
                         struct mf_err *err)
 {
-    struct mf_slice json;
+    struct mf_slice json = MF_SLICE("");
     struct mf_wjson j;
     int rc = find_header(file, bytes, &json, err);
 

@@ -107,7 +107,7 @@ int mf_wfile_digest(const struct mf_wfile *f, char *hex, struct mf_err *err)
     if (EVP_Digest(f->bytes.p, f->bytes.n, md, &n, EVP_sha256(), NULL) != 1) {
         return mf_err_set(err, MF_ENOMEM, "the SHA-256 could not be computed");
     }
-    for (unsigned i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         hex[2 * i] = digits[md[i] >> 4];
         hex[2 * i + 1] = digits[md[i] & 15];
     }

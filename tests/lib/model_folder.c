@@ -286,16 +286,16 @@ static void write_header(FILE *f, const struct mf_model_tensors *list)
     (void)fprintf(f, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (size_t i = 0; i < list->n; i++) {
         const struct mf_model_tensor *t = &list->all[i];
-        uint64_t n = n_elements(t) * element_bytes(t->dtype);
+        uint64_t from = at;
 
+        at += n_elements(t) * element_bytes(t->dtype);
         (void)fprintf(f, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, t->dtype);
         for (uint32_t k = 0; k < t->n_dims; k++) {
             (void)fprintf(f, "%s%llu", k == 0 ? "" : ",",
                           (unsigned long long)t->dim[k]);
         }
-        (void)fprintf(f, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at,
-                      (unsigned long long)(at + n));
-        at += n;
+        (void)fprintf(f, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)from,
+                      (unsigned long long)at);
     }
     (void)fprintf(f, "}");
 }

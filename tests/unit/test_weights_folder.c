@@ -28,23 +28,38 @@ static struct mf_weights *open_spec(const struct mf_model_spec *s)
     return must_open(mf_test_tmpdir());
 }
 
+struct written {
+    uint32_t seed;
+    const char *name;
+    float tolerance;
+};
+
+/* `row` holds elements from `at` on. */
+static void check_row(const struct written *w, uint64_t at, const float *row,
+                      uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float want = mf_model_value(w->seed, w->name, at + i);
+
+        if (!(fabsf(row[i] - want) <= w->tolerance)) {
+            print_error("%s[%zu]: %g, written %g\n", w->name, (size_t)at + i,
+                        (double)row[i], (double)want);
+            fail();
+        }
+    }
+}
+
 /* Each element of the tensor, read row by row, is the one that was written. */
 static void check_values(const struct mf_model_spec *s, const struct mf_tensor *t,
                          const char *name, float tolerance)
 {
+    struct written w = {s->seed, name, tolerance};
     float *row = malloc(t->cols * sizeof(*row));
 
     MF_CHECK(row != NULL);
     for (uint32_t r = 0; r < t->rows; r++) {
         mf_tensor_read(t, r, 1, row);
-        for (uint32_t c = 0; c < t->cols; c++) {
-            float want = mf_model_value(s->seed, name, (uint64_t)r * t->cols + c);
-
-            if (!(fabsf(row[c] - want) <= tolerance)) {
-                fail_msg("%s[%u][%u]: %g, written %g", name, r, c, (double)row[c],
-                         (double)want);
-            }
-        }
+        check_row(&w, (uint64_t)r * t->cols, row, t->cols);
     }
     free(row);
 }

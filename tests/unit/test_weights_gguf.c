@@ -100,19 +100,16 @@ static void rename_tensor(const char *source, char *out, size_t cap)
         {"output.LayerNorm", "layer_output_norm"},
     };
     const char *stem = source, *end = strrchr(source, '.');
-    unsigned layer = 0;
-    bool is_layers = strncmp(source, "encoder.layer.", 14) == 0;
+    char layer[8] = "";
 
-    if (is_layers) {
-        layer = (unsigned)source[14] - '0';
+    if (strncmp(source, "encoder.layer.", 14) == 0) {
+        (void)snprintf(layer, sizeof(layer), "blk.%c.", source[14]);
         stem = source + 16;
     }
     for (size_t i = 0; i < mf_countof(stems); i++) {
         if (strlen(stems[i][0]) == (size_t)(end - stem) &&
             strncmp(stem, stems[i][0], strlen(stems[i][0])) == 0) {
-            (void)snprintf(out, cap, is_layers ? "blk.%u." : "", layer);
-            (void)snprintf(out + strlen(out), cap - strlen(out), "%s%s", stems[i][1],
-                           end);
+            (void)snprintf(out, cap, "%s%s%s", layer, stems[i][1], end);
             return;
         }
     }

@@ -1,0 +1,1 @@
+mf_fuzzer(model_json DEPENDS weights)
