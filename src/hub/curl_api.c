@@ -6,20 +6,35 @@
 
 #define LIBRARY "libcurl.so.4"
 
+static const struct {
+    const char *name;
+    size_t at; /* in struct mf_curl */
+} functions[] = {
+    {"curl_global_init", offsetof(struct mf_curl, global_init)},
+    {"curl_easy_init", offsetof(struct mf_curl, easy_init)},
+    {"curl_easy_setopt", offsetof(struct mf_curl, easy_setopt)},
+    {"curl_easy_getinfo", offsetof(struct mf_curl, easy_getinfo)},
+    {"curl_easy_perform", offsetof(struct mf_curl, easy_perform)},
+    {"curl_easy_cleanup", offsetof(struct mf_curl, easy_cleanup)},
+    {"curl_easy_strerror", offsetof(struct mf_curl, easy_strerror)},
+    {"curl_url", offsetof(struct mf_curl, url)},
+    {"curl_url_set", offsetof(struct mf_curl, url_set)},
+    {"curl_url_get", offsetof(struct mf_curl, url_get)},
+    {"curl_url_cleanup", offsetof(struct mf_curl, url_cleanup)},
+    {"curl_free", offsetof(struct mf_curl, free)},
+};
+
+/* ISO C has no cast between the two kinds of pointers; POSIX gives them one form. */
 static bool find_all(struct mf_curl *c, void *library)
 {
-    void *at;
+    for (size_t i = 0; i < mf_countof(functions); i++) {
+        void *found = dlsym(library, functions[i].name);
 
-    /* ISO C has no cast between the two kinds of pointers; POSIX gives them one form.
-     */
-#define X(ours, theirs)                                                                \
-    at = dlsym(library, #theirs);                                                      \
-    if (at == NULL) {                                                                  \
-        return false;                                                                  \
-    }                                                                                  \
-    memcpy(&c->ours, &at, sizeof(at));
-    MF_CURL_FUNCTIONS(X)
-#undef X
+        if (found == NULL) {
+            return false;
+        }
+        memcpy((char *)c + functions[i].at, &found, sizeof(found));
+    }
     return true;
 }
 

@@ -20,25 +20,19 @@
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 
-/* name here, name in the library */
-#define MF_CURL_FUNCTIONS(X)                                                           \
-    X(global_init, curl_global_init)                                                   \
-    X(easy_init, curl_easy_init)                                                       \
-    X(easy_setopt, curl_easy_setopt)                                                   \
-    X(easy_getinfo, curl_easy_getinfo)                                                 \
-    X(easy_perform, curl_easy_perform)                                                 \
-    X(easy_cleanup, curl_easy_cleanup)                                                 \
-    X(easy_strerror, curl_easy_strerror)                                               \
-    X(url, curl_url)                                                                   \
-    X(url_set, curl_url_set)                                                           \
-    X(url_get, curl_url_get)                                                           \
-    X(url_cleanup, curl_url_cleanup)                                                   \
-    X(free, curl_free)
-
 struct mf_curl {
-#define X(ours, theirs) __typeof__(&(theirs)) ours;
-    MF_CURL_FUNCTIONS(X)
-#undef X
+    __typeof__(&curl_global_init) global_init;
+    __typeof__(&curl_easy_init) easy_init;
+    __typeof__(&curl_easy_setopt) easy_setopt;
+    __typeof__(&curl_easy_getinfo) easy_getinfo;
+    __typeof__(&curl_easy_perform) easy_perform;
+    __typeof__(&curl_easy_cleanup) easy_cleanup;
+    __typeof__(&curl_easy_strerror) easy_strerror;
+    __typeof__(&curl_url) url;
+    __typeof__(&curl_url_set) url_set;
+    __typeof__(&curl_url_get) url_get;
+    __typeof__(&curl_url_cleanup) url_cleanup;
+    __typeof__(&curl_free) free;
 };
 
 MF_MUST MF_ANY int mf_curl_load(const struct mf_curl **out, struct mf_err *err);

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONFIG_MAX (1024 * 1024)
+#define CONFIG_MAX ((size_t)1024 * 1024)
 
 static int read_dim(struct mf_hub_folder *f, int dir, struct mf_err *err)
 {

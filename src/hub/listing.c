@@ -13,7 +13,10 @@ bool mf_hub_take_sha256(char *out, const char *text, size_t n)
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        out[i] = text[i] >= 'A' && text[i] <= 'F' ? (char)(text[i] + 32) : text[i];
+        out[i] = text[i];
+        if (text[i] >= 'A' && text[i] <= 'F') {
+            out[i] = "abcdef"[text[i] - 'A'];
+        }
     }
     out[n] = '\0';
     return true;

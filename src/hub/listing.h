@@ -20,7 +20,7 @@
 #include "base/str.h"
 #include "hub/names.h"
 
-#define MF_HUB_LISTING_MAX (4 * 1024 * 1024)
+#define MF_HUB_LISTING_MAX ((size_t)4 * 1024 * 1024)
 #define MF_HUB_FILES_MAX   24
 #define MF_SHA256_HEX      65 /* with the NUL */
 

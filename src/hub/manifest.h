@@ -22,7 +22,7 @@
 #include "hub/names.h"
 
 #define MF_MANIFEST_NAME "memfuse-model.json"
-#define MF_MANIFEST_MAX  (64 * 1024)
+#define MF_MANIFEST_MAX  ((size_t)64 * 1024)
 
 struct mf_manifest_file {
     char path[MF_HUB_FILE_NAME_MAX];

@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
-#define CHUNK (256 * 1024)
+#define CHUNK ((size_t)256 * 1024)
 
 static int sum_bytes(int fd, EVP_MD_CTX *ctx, char *chunk, uint64_t *bytes)
 {

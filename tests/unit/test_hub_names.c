@@ -43,20 +43,9 @@ MF_TEST(hub, takes_a_revision_of_one_word)
 
 MF_TEST(hub, refuses_a_path_that_leaves_its_folder)
 {
-    static const char *const bad[] = {"",
-                                      "/etc/passwd",
-                                      "..",
-                                      "../a",
-                                      "a/../b",
-                                      "a/..",
-                                      "./a",
-                                      "a//b",
-                                      "a/",
-                                      "a\\b",
-                                      "..\\a",
-                                      "a\nb",
-                                      "a\x7f"
-                                      "b"};
+    static const char *const bad[] = {"",      "/etc/passwd", "..",    "../a", "a/../b",
+                                      "a/..",  "./a",         "a//b",  "a/",   "a\\b",
+                                      "..\\a", "a\nb",        "a/\x7f"};
 
     MF_CHECK(mf_hub_path_ok("config.json"));
     MF_CHECK(mf_hub_path_ok("1_Pooling/config.json"));
