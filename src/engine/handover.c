@@ -208,24 +208,29 @@ int mf_engine_start_flush(struct mf_engine *e)
 /* A job is of a moderate size: so is the work of looking whether there is one. */
 #define JOB_ROUNDS 64
 
-/* The user's oldest rounds as far as they are ready, in order. */
-
-static size_t take_ready(struct mf_engine *e, struct mf_userbuf *u, bool no_wait,
-                         struct mf_list *out, size_t max)
+/* How many of the user's oldest rounds are ready, one behind the other. */
+MF_LOOP static size_t count_ready(struct mf_engine *e, const struct mf_userbuf *u,
+                                  bool no_wait, size_t max)
 {
     uint64_t now = mf_loop_now_ms(e->loop);
+    size_t n = 0;
 
-    while (out->n < max && !mf_list_is_empty(&u->hybrid)) {
-        struct mf_entry *en =
-            mf_container_of(mf_list_head(&u->hybrid), struct mf_entry, in_place);
+    mf_list_each (&u->hybrid, k) {
+        const struct mf_entry *en = mf_container_of(k, struct mf_entry, in_place);
 
-        if (!mf_entry_is_ready(en, &e->hbuf_limits, now, no_wait)) {
+        if (n == max || !mf_entry_is_ready(en, &e->hbuf_limits, now, no_wait)) {
             break;
         }
-        mf_list_remove(&u->hybrid, &en->in_place);
-        mf_list_push_tail(out, &en->in_place);
+        n++;
     }
-    return out->n;
+    return n;
+}
+
+MF_LOOP static void take_oldest(struct mf_userbuf *u, struct mf_list *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        mf_list_push_tail(out, mf_list_pop_head(&u->hybrid));
+    }
 }
 
 MF_LOOP static bool under_pressure(const struct mf_engine *e)
@@ -266,12 +271,15 @@ void mf_engine_consider(struct mf_engine *e, struct mf_userbuf *u)
             !mf_flush_has_room(e->flush)) {
             return;
         }
+        n = count_ready(e, u, no_wait, JOB_ROUNDS);
+        if (n < mf_min(enough, u->hybrid.n)) {
+            return;
+        }
         mf_list_init(&job);
-        n = take_ready(e, u, no_wait, &job, JOB_ROUNDS);
-        if (n < mf_min(enough, u->hybrid.n + n) ||
-            mf_flush_push(e->flush, &job,
+        take_oldest(u, &job, n);
+        if (mf_flush_push(e->flush, &job,
                           due == MF_HBUF_DUE_SIZE ? MF_FLUSH_NORMAL : MF_FLUSH_LOW) <
-                0) {
+            0) {
             mf_userbuf_give_back(u, &job);
             return;
         }
@@ -287,9 +295,7 @@ void mf_engine_push_rest(struct mf_engine *e, struct mf_userbuf *u,
     (void)mf_userbuf_transfer(e->buffers, u, now);
     while (!mf_list_is_empty(&u->hybrid)) {
         mf_list_init(&job);
-        for (size_t i = 0; i < JOB_ROUNDS && !mf_list_is_empty(&u->hybrid); i++) {
-            mf_list_push_tail(&job, mf_list_pop_head(&u->hybrid));
-        }
+        take_oldest(u, &job, mf_min(u->hybrid.n, (size_t)JOB_ROUNDS));
         if (mf_flush_push(e->flush, &job, p) < 0) {
             mf_userbuf_give_back(u, &job);
             return;
