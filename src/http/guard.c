@@ -203,10 +203,6 @@ static int read_header(struct mf_http_parser *p, struct framing *f,
     switch (h->name.n) {
     case 4: return mf_slice_is_nocase(h->name, "host") ? read_host(p, f, h->value) : 0;
     case 6: return mf_slice_is_nocase(h->name, "expect") ? read_expect(p, h->value) : 0;
-    case 7:
-        return mf_slice_is_nocase(h->name, "upgrade")
-                   ? refuse(p, "Upgrade", "no other protocol is spoken here")
-                   : 0;
     case 10:
         if (mf_slice_is_nocase(h->name, "connection")) {
             read_connection(f, h->value);

@@ -10,8 +10,10 @@
  * Guard after llhttp: exactly one Host (1.1), Transfer-Encoding only `chunked`, only on
  * 1.1 and never with Content-Length, one Content-Length of digits, no folded header, no
  * blank before a colon, closed method list (GET HEAD POST PUT PATCH DELETE OPTIONS; 501
- * for others), no Upgrade, no CONNECT, targets in origin form only (and `OPTIONS *`),
- * no chunk extensions; trailers are read and dropped. Any parse error answers 400 and
+ * for others), no CONNECT, targets in origin form only (and `OPTIONS *`),
+ * no chunk extensions; trailers are read and dropped. A wish for another protocol
+ * (Upgrade) is passed over, as RFC 9110 7.8 lets a server do: some clients ask for h2c
+ * each time. Any parse error answers 400 and
  * closes. These answers are error envelopes that name the field and the limit.
  *
  * HTTP/1.0 is answered and closed unless it asks for keep-alive. After an answer that
