@@ -36,9 +36,9 @@ MF_LOOP static void set_timer(struct mf_embed *e)
 
 /* ---- closing ---- */
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_async_closed(uv_handle_t *handle)
 {
-    struct mf_embed *e = mf_container_of(handle, struct mf_embed, timer);
+    struct mf_embed *e = mf_container_of(handle, struct mf_embed, hand.async);
     mf_embed_closed_fn closed = e->closed;
     void *arg = e->closed_arg;
 
@@ -48,6 +48,14 @@ static void on_timer_closed(uv_handle_t *handle)
     if (closed != NULL) {
         closed(arg);
     }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct mf_embed *e = mf_container_of(handle, struct mf_embed, timer);
+
+    mf_loop_assert(e->loop);
+    uv_close((uv_handle_t *)&e->hand.async, on_async_closed);
 }
 
 static void on_end_lane_closed(void *arg)
@@ -118,6 +126,7 @@ static void on_turn_end(struct mf_turn_hook *h)
     mf_embed_take_due(e);
     mf_embed_start_jobs(e);
     mf_embed_give_up_urgent(e);
+    mf_embed_make_spare(e);
     mf_embed_start_end_job(e);
     if (e->closing) {
         close_rest(e);
@@ -135,6 +144,7 @@ void mf_embed_close(struct mf_embed *e, mf_embed_closed_fn closed, void *arg)
     e->closing = true;
     e->closed = closed;
     e->closed_arg = arg;
+    mf_embed_take_back(e);
     mf_lane_close(e->lane, on_lane_closed, e);
     mf_embed_wake(e);
 }
@@ -157,15 +167,22 @@ unsigned mf_embed_max_permits(unsigned permits)
     return permits > 0 ? permits : mf_max(n_cores(), FEW_PERMITS);
 }
 
+static unsigned permits_of(const struct mf_embed_config *cfg,
+                           const struct mf_model_info *info)
+{
+    if (cfg->permits > 0) {
+        return cfg->permits;
+    }
+    return info->prefers_cores ? n_cores() : FEW_PERMITS;
+}
+
 static void embed_init(struct mf_embed *e, struct mf_loop *l, struct mf_model *model,
-                       const struct mf_embed_config *cfg)
+                       const struct mf_embed_config *cfg, unsigned permits)
 {
     e->loop = l;
     e->model = model;
     e->cfg = *cfg;
-    if (e->cfg.permits == 0) {
-        e->cfg.permits = model->info.prefers_cores ? n_cores() : FEW_PERMITS;
-    }
+    e->cfg.permits = permits;
     if (e->cfg.dep.timeout_ms == 0) {
         e->cfg.dep.timeout_ms = MF_EMBED_TIMEOUT_MS;
     }
@@ -182,13 +199,15 @@ static void embed_init(struct mf_embed *e, struct mf_loop *l, struct mf_model *m
 int mf_embed_open(struct mf_embed **out, struct mf_loop *l, struct mf_model *model,
                   const struct mf_embed_config *cfg)
 {
-    struct mf_embed *e = mf_calloc(1, sizeof(*e));
+    unsigned permits = permits_of(cfg, &model->info);
+    struct mf_embed *e =
+        mf_calloc(1, sizeof(*e) + permits * sizeof(struct mf_embed_runner));
     int rc;
 
     if (e == NULL) {
         return MF_ENOMEM;
     }
-    embed_init(e, l, model, cfg);
+    embed_init(e, l, model, cfg, permits);
     rc = mf_lane_open(&e->lane, l, "embed", e->cfg.permits, 0);
     if (rc < 0) {
         goto free_embed;
@@ -198,6 +217,7 @@ int mf_embed_open(struct mf_embed **out, struct mf_loop *l, struct mf_model *mod
         goto close_lane;
     }
     MF_ASSERT(uv_timer_init(mf_loop_uv(l), &e->timer) == 0);
+    mf_embed_hand_init(&e->hand, l, e->runners, permits, mf_embed_on_news);
     *out = e;
     return 0;
 

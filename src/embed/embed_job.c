@@ -52,15 +52,17 @@ struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
     }
     memset(job, 0, sizeof(*job) + n * sizeof(job->slots[0]));
     (void)job_layout(job, n, dim);
-    job->job.work = mf_embed_job_work;
     job->model = model;
     job->urgency = tasks[0]->urgency;
+    job->oldest_ms = UINT64_MAX;
     job->n = n;
+    job->bytes = bytes - fixed;
     at = (char *)job + fixed;
     for (size_t i = 0; i < n; i++) {
         tasks[i]->slot = &job->slots[i];
         job->slots[i].task = tasks[i];
         job->cost += tasks[i]->cost;
+        job->oldest_ms = mf_min(job->oldest_ms, tasks[i]->submitted_ms);
         job->slots[i].wants_passages = tasks[i]->wants_passages;
         atomic_init(&job->slots[i].state, MF_SLOT_OPEN);
         job->texts[i].text = mf_slice_of(at, tasks[i]->text.n);
@@ -275,9 +277,8 @@ MF_WORKER static void choose_rows(struct mf_embed_job *job)
     }
 }
 
-void mf_embed_job_work(struct mf_job *base)
+void mf_embed_job_work(struct mf_embed_job *job)
 {
-    struct mf_embed_job *job = mf_container_of(base, struct mf_embed_job, job);
     uint64_t start = uv_hrtime();
 
     choose_rows(job);

@@ -8,7 +8,7 @@
  * hand over the result, the loop to give the task up.
  *
  * Owns:    one block: slots, copies, vectors; the tasks are their callers'
- * Thread:  made and freed on the loop; mf_embed_job_work on a worker
+ * Thread:  made and freed on the loop; mf_embed_job_work on a worker (embed_hand.h)
  * Limits:  the caller chose the batch
  * Fails:   NULL on exhaustion
  */
@@ -40,13 +40,15 @@ struct mf_embed_slot {
 };
 
 struct mf_embed_job {
-    struct mf_job job;
-    struct mf_link link; /* of embed's running jobs */
-    struct mf_embed *embed;
+    struct mf_link link;                /* of embed's running jobs */
+    struct mf_embed_job *next_finished; /* of embed_hand's */
     struct mf_model *model;
     uint64_t started_ms;
     uint64_t took_us;
-    uint64_t cost; /* estimated tokens */
+    uint64_t cost;      /* estimated tokens */
+    uint64_t oldest_ms; /* when the first of its tasks was submitted */
+    size_t bytes;       /* of its tasks' texts */
+    bool yields;        /* no urgent task waited when it was made */
     enum mf_urgency urgency;
     bool timed_out;
     int batch_rc; /* the whole batch failed */
@@ -63,7 +65,7 @@ mf_embed_job_new(struct mf_model *model, struct mf_embed_task *const *tasks, siz
 MF_ANY void mf_embed_job_free(struct mf_embed_job *job);
 /* After the work: several texts failed together, so that none of them was judged. */
 MF_ANY bool mf_embed_job_failed_whole(const struct mf_embed_job *job);
-MF_WORKER void mf_embed_job_work(struct mf_job *job);
+MF_WORKER void mf_embed_job_work(struct mf_embed_job *job);
 /* Takes an open slot; false when the other side was first. */
 MF_ANY bool mf_embed_slot_take(struct mf_embed_slot *s, enum mf_embed_slot_state how);
 /* The text's own fault: another attempt would end the same way. */

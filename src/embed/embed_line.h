@@ -12,6 +12,7 @@
 #define MF_EMBED_EMBED_LINE_H
 
 #include "embed/embed.h"
+#include "embed/embed_hand.h"
 #include "embed/embed_load.h"
 #include "embed/embed_order.h"
 
@@ -40,6 +41,8 @@ struct mf_embed {
     bool paused, closing;
     mf_embed_closed_fn closed;
     void *closed_arg;
+    struct mf_embed_hand hand;
+    struct mf_embed_runner runners[]; /* cfg.permits */
 };
 
 static inline struct mf_embed_task *mf_embed_task_of(struct mf_link *k)
@@ -78,8 +81,10 @@ MF_LOOP void mf_embed_leave_line(struct mf_embed *e, struct mf_embed_task *t);
 
 /* ---- embed_run.c ---- */
 
-MF_LOOP bool mf_embed_has_work(const struct mf_embed *e);
 MF_LOOP void mf_embed_start_jobs(struct mf_embed *e);
+MF_LOOP void mf_embed_make_spare(struct mf_embed *e);
+MF_LOOP void mf_embed_take_back(struct mf_embed *e); /* the spare job's tasks, too */
+void mf_embed_on_news(struct mf_embed_hand *h, struct mf_embed_job *never_ran);
 MF_LOOP void mf_embed_give_up_late(struct mf_embed *e); /* jobs that take too long */
 /* Urgent tasks that nobody will wait for any more, or that a model which is down would
  * keep waiting in vain. */

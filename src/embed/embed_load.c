@@ -22,6 +22,12 @@ void mf_embed_rate_add(struct mf_embed_rate *r, uint64_t tokens, uint64_t us)
 {
     r->tokens = r->tokens * OLD_SHARE + (double)tokens;
     r->us = r->us * OLD_SHARE + (double)mf_max(us, (uint64_t)1);
+    r->jobs = r->jobs * OLD_SHARE + 1;
+}
+
+uint64_t mf_embed_rate_job_us(const struct mf_embed_rate *r)
+{
+    return r->jobs > 0 ? (uint64_t)(r->us / r->jobs) : 0;
 }
 
 uint64_t mf_embed_rate_ms(const struct mf_embed_rate *r, uint64_t tokens,

@@ -21,10 +21,11 @@ MF_ANY uint32_t mf_embed_cost(const struct mf_model_info *info, struct mf_slice 
 /* Tokens and time of the jobs so far, each job counting 15/16 of the one after it, so
  * that a small job says less than a large one. Zeroed first. */
 struct mf_embed_rate {
-    double tokens, us;
+    double tokens, us, jobs;
 };
 
 MF_ANY void mf_embed_rate_add(struct mf_embed_rate *r, uint64_t tokens, uint64_t us);
+MF_ANY uint64_t mf_embed_rate_job_us(const struct mf_embed_rate *r); /* mean; or 0 */
 /* How long `tokens` take with so many jobs at once; 0 before the first job. */
 MF_ANY uint64_t mf_embed_rate_ms(const struct mf_embed_rate *r, uint64_t tokens,
                                  unsigned permits);

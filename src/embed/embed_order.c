@@ -72,6 +72,15 @@ void mf_embed_order_push_group(struct mf_embed_order *o, struct mf_embed_task *t
     note_pushed(o, t, line, group);
 }
 
+void mf_embed_order_put_back(struct mf_embed_order *o, struct mf_embed_task *t)
+{
+    struct mf_list *line =
+        t->group != 0 ? &o->split[t->urgency] : &o->line[t->urgency][length_of(t)];
+
+    mf_list_push_head(line, &t->link);
+    note_pushed(o, t, line, t->group);
+}
+
 void mf_embed_order_remove(struct mf_embed_order *o, struct mf_embed_task *t)
 {
     mf_list_remove(t->line, &t->link);

@@ -46,6 +46,8 @@ MF_ANY void mf_embed_order_push(struct mf_embed_order *o, struct mf_embed_task *
 MF_ANY uint32_t mf_embed_order_new_group(struct mf_embed_order *o);
 MF_ANY void mf_embed_order_push_group(struct mf_embed_order *o, struct mf_embed_task *t,
                                       uint32_t group);
+/* What was taken last, back to where it was; of a batch the last one first. */
+MF_ANY void mf_embed_order_put_back(struct mf_embed_order *o, struct mf_embed_task *t);
 MF_ANY void mf_embed_order_remove(struct mf_embed_order *o, struct mf_embed_task *t);
 /* The one of a class that was submitted first; NULL when none waits. */
 MF_ANY struct mf_embed_task *mf_embed_order_oldest(const struct mf_embed_order *o,

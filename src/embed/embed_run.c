@@ -9,6 +9,8 @@
 #include "base/stat.h"
 #include "embed/embed_job.h"
 
+#define MIN_SPARE_US 100
+
 /* ---- jobs ---- */
 
 MF_LOOP static void tell_health(struct mf_embed *e, bool was_up)
@@ -132,12 +134,28 @@ MF_LOOP static void judge(struct mf_embed *e, const struct mf_embed_job *job)
     }
 }
 
-static void on_job_done(struct mf_job *base, int status)
+/* The spare job's tasks still count as waiting; those of a job that has begun do not.
+ */
+MF_LOOP static void leave_waiting(struct mf_embed *e, const struct mf_embed_job *job)
 {
-    struct mf_embed_job *job = mf_container_of(base, struct mf_embed_job, job);
-    struct mf_embed *e = job->embed;
+    if (job->urgency == MF_ORDINARY) {
+        e->n_waiting -= job->n;
+        e->waiting_bytes -= job->bytes;
+    }
+}
 
-    mf_loop_assert(e->loop);
+MF_LOOP static void job_begun(struct mf_embed *e, struct mf_embed_job *job)
+{
+    leave_waiting(e, job);
+    job->started_ms = mf_loop_now_ms(e->loop);
+    mf_list_push_tail(&e->running, &job->link);
+    if (job->urgency == MF_ORDINARY) {
+        e->bg_cost_in_jobs += job->cost;
+    }
+}
+
+MF_LOOP static void job_ended(struct mf_embed *e, struct mf_embed_job *job, int status)
+{
     mf_list_remove(&e->running, &job->link);
     if (job->urgency == MF_ORDINARY) {
         e->bg_cost_in_jobs -= job->cost;
@@ -147,6 +165,33 @@ static void on_job_done(struct mf_job *base, int status)
     }
     end_slots(e, job, status);
     mf_embed_job_free(job);
+}
+
+/* A spare that a worker has taken meanwhile has begun. */
+MF_LOOP static void note_taken(struct mf_embed *e)
+{
+    struct mf_embed_job *job = mf_embed_hand_taken(&e->hand);
+
+    if (job != NULL) {
+        job_begun(e, job);
+    }
+}
+
+void mf_embed_on_news(struct mf_embed_hand *h, struct mf_embed_job *never_ran)
+{
+    struct mf_embed *e = mf_container_of(h, struct mf_embed, hand);
+    struct mf_embed_job *job, *next;
+
+    mf_loop_assert(e->loop);
+    job = mf_embed_hand_collect(h);
+    note_taken(e); /* after collect: what has ended was taken before */
+    for (; job != NULL; job = next) {
+        next = job->next_finished;
+        job_ended(e, job, 0);
+    }
+    if (never_ran != NULL) {
+        job_ended(e, never_ran, MF_ECANCELED);
+    }
     mf_embed_wake(e);
 }
 
@@ -159,68 +204,119 @@ MF_LOOP static size_t next_batch(struct mf_embed *e, struct mf_embed_task **task
         .bytes = info->batch_bytes,
         .tokens = info->batch_tokens == 0 ? SIZE_MAX : info->batch_tokens,
         .only_urgent = e->paused};
-    size_t n = mf_embed_order_take(&e->order, &lim, tasks);
 
-    for (size_t i = 0; i < n; i++) {
-        mf_embed_count_waiting(e, tasks[i], -1);
-    }
-    return n;
+    return mf_embed_order_take(&e->order, &lim, tasks);
 }
 
 /* The batch could not even be tried. */
 MF_LOOP static void refuse_batch(struct mf_embed *e, struct mf_embed_task **tasks,
-                                 size_t n, int rc)
+                                 size_t n)
 {
     if (!mf_dep_is_up(&e->dep)) {
         note_failure(e); /* the probe did not take place */
     }
     for (size_t i = 0; i < n; i++) {
-        tasks[i]->slot = NULL;
-        mf_embed_retry_later(e, tasks[i], rc);
+        mf_embed_count_waiting(e, tasks[i], -1);
+        mf_embed_retry_later(e, tasks[i], MF_ENOMEM);
     }
 }
 
-MF_LOOP static void start_job(struct mf_embed *e)
+/* NULL: there was no memory, and its tasks will be tried again. */
+MF_LOOP static struct mf_embed_job *make_job(struct mf_embed *e)
 {
     struct mf_embed_task *tasks[MF_EMBED_MAX_BATCH];
+    bool urgent_waits = e->order.n[MF_URGENT] > 0;
     size_t n = next_batch(e, tasks);
     struct mf_embed_job *job = mf_embed_job_new(e->model, tasks, n);
-    int rc;
 
     if (job == NULL) {
-        refuse_batch(e, tasks, n, MF_ENOMEM);
-        return;
+        refuse_batch(e, tasks, n);
+        return NULL;
     }
-    job->embed = e;
-    job->job.done = on_job_done;
-    job->started_ms = mf_loop_now_ms(e->loop);
+    job->yields = !urgent_waits;
     for (size_t i = 0; i < n; i++) {
         job->slots[i].is_last = !mf_dep_may_retry(&e->dep.cfg, tasks[i]->attempts + 1);
     }
-    rc = mf_lane_submit(e->lane, &job->job, MF_ORDINARY);
-    if (rc < 0) {
-        mf_embed_job_free(job);
-        refuse_batch(e, tasks, n, rc);
-        return;
-    }
-    mf_list_push_tail(&e->running, &job->link);
-    if (job->urgency == MF_ORDINARY) {
-        e->bg_cost_in_jobs += job->cost;
-    }
+    return job;
 }
 
-bool mf_embed_has_work(const struct mf_embed *e)
+MF_LOOP static bool has_work(const struct mf_embed *e)
 {
     return e->order.n[MF_URGENT] > 0 || (!e->paused && e->order.n[MF_ORDINARY] > 0);
 }
 
+void mf_embed_take_back(struct mf_embed *e)
+{
+    struct mf_embed_job *job = mf_embed_hand_take_back(&e->hand);
+
+    if (job == NULL) {
+        return;
+    }
+    leave_waiting(e, job);
+    for (size_t i = job->n; i > 0; i--) {
+        struct mf_embed_task *t = job->slots[i - 1].task;
+
+        if (is_open(&job->slots[i - 1])) {
+            t->slot = NULL;
+            mf_embed_count_waiting(e, t, 1);
+            mf_embed_order_put_back(&e->order, t);
+        }
+    }
+    mf_embed_job_free(job);
+}
+
+/* The spare was made ready for a moment that is over. */
+MF_LOOP static bool is_stale(const struct mf_embed *e, const struct mf_embed_job *spare)
+{
+    if (!mf_dep_is_up(&e->dep)) {
+        return true;
+    }
+    if (spare->urgency == MF_URGENT) { /* to be given up in its line */
+        return mf_loop_now_ms(e->loop) - spare->oldest_ms >= e->dep.cfg.timeout_ms;
+    }
+    return e->paused || (spare->yields && e->order.n[MF_URGENT] > 0);
+}
+
+/* Only for a model that computes here, and for longer than the spare's way to the
+ * worker takes: for others a batch that is as large as it can be when its turn comes is
+ * worth more. */
+void mf_embed_make_spare(struct mf_embed *e)
+{
+    struct mf_embed_job *job;
+
+    if (!e->model->info.prefers_cores || e->closing || e->hand.offered != NULL ||
+        !has_work(e) || !mf_dep_is_up(&e->dep) ||
+        mf_embed_rate_job_us(&e->rate) < MIN_SPARE_US) {
+        return;
+    }
+    job = make_job(e);
+    if (job != NULL) {
+        mf_embed_hand_offer(&e->hand, job);
+    }
+}
+
 void mf_embed_start_jobs(struct mf_embed *e)
 {
-    while (!e->closing && mf_embed_has_work(e) && e->running.n < e->cfg.permits) {
+    note_taken(e);
+    if (e->hand.offered != NULL && is_stale(e, e->hand.offered)) {
+        mf_embed_take_back(e);
+    }
+    while (!e->closing && !mf_list_is_empty(&e->hand.idle) &&
+           (e->hand.offered != NULL || has_work(e))) {
+        struct mf_embed_job *job;
+
         if (!mf_dep_may_call(&e->dep, mf_loop_now_ms(e->loop))) {
             return;
         }
-        start_job(e);
+        job = mf_embed_hand_take_back(&e->hand);
+        note_taken(e);
+        if (job == NULL && has_work(e)) {
+            job = make_job(e);
+        }
+        if (job != NULL) {
+            job_begun(e, job);
+            mf_embed_hand_start(&e->hand, e->lane, job);
+        }
     }
 }
 
@@ -283,6 +379,7 @@ void mf_embed_give_up_late(struct mf_embed *e)
 uint64_t mf_embed_next_due(const struct mf_embed *e)
 {
     const struct mf_embed_task *urgent = mf_embed_order_oldest(&e->order, MF_URGENT);
+    const struct mf_embed_job *spare = e->hand.offered;
     uint64_t due = UINT64_MAX, timeout = e->dep.cfg.timeout_ms;
 
     mf_list_each (&e->running, k) {
@@ -294,11 +391,13 @@ uint64_t mf_embed_next_due(const struct mf_embed *e)
     if (!mf_list_is_empty(&e->later)) {
         due = mf_min(due, e->later_at_ms);
     }
+    if (spare != NULL && spare->urgency == MF_URGENT) {
+        due = mf_min(due, spare->oldest_ms + timeout);
+    }
     if (urgent != NULL) {
         due = mf_min(due, urgent->submitted_ms + timeout);
     }
-    if (mf_embed_has_work(e) && !mf_dep_is_up(&e->dep) &&
-        e->running.n < e->cfg.permits) {
+    if (has_work(e) && !mf_dep_is_up(&e->dep) && !mf_list_is_empty(&e->hand.idle)) {
         due = mf_min(due, e->dep.retry_at_ms);
     }
     return due;

@@ -318,10 +318,15 @@ MF_TEST(embed_cancel, ends_each_task_once_at_any_moment)
     struct fix f;
 
     cfg.permits = 4;
-    fix_open(&f, &(struct mf_fake_config){.batch_texts = 3}, &cfg);
-    mf_loop_assert(f.loop);
-    for (size_t round = 0; round < 50; round++) {
-        run_round(&f);
+    for (unsigned spares = 0; spares < 2; spares++) {
+        fix_open(&f,
+                 &(struct mf_fake_config){
+                     .batch_texts = 3, .delay_ms = spares, .prefers_cores = spares > 0},
+                 &cfg);
+        mf_loop_assert(f.loop);
+        for (size_t round = 0; round < 50; round++) {
+            run_round(&f);
+        }
+        fix_close(&f);
     }
-    fix_close(&f);
 }

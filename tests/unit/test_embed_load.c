@@ -32,12 +32,14 @@ MF_TEST(embed_load, adds_the_passages_of_a_longer_text)
 
 MF_TEST(embed_load, tells_how_long_tokens_take_by_what_was_measured)
 {
-    struct mf_embed_rate r = {0, 0};
+    struct mf_embed_rate r = {0};
 
     MF_CHECK_INT(mf_embed_rate_ms(&r, 1000, 1), 0);
+    MF_CHECK_INT(mf_embed_rate_job_us(&r), 0);
     mf_embed_rate_add(&r, 100, 5000); /* 20 a millisecond */
     MF_CHECK_INT(mf_embed_rate_ms(&r, 1000, 1), 50);
     MF_CHECK_INT(mf_embed_rate_ms(&r, 1000, 2), 25);
+    MF_CHECK_INT(mf_embed_rate_job_us(&r), 5000);
     MF_CHECK_INT(mf_embed_rate_ms(&r, 1, 1), 1); /* rounded up */
     MF_CHECK_INT(mf_embed_rate_ms(&r, 0, 1), 0);
     MF_CHECK(mf_embed_rate_ms(&r, UINT64_MAX, 1) >= 100000000000000ull);
@@ -45,7 +47,7 @@ MF_TEST(embed_load, tells_how_long_tokens_take_by_what_was_measured)
 
 MF_TEST(embed_load, follows_a_model_that_became_slower)
 {
-    struct mf_embed_rate r = {0, 0};
+    struct mf_embed_rate r = {0};
 
     for (size_t i = 0; i < 100; i++) {
         mf_embed_rate_add(&r, 100, 1000);
