@@ -61,8 +61,10 @@ static void read_window(struct mf_slice text)
 {
     struct mf_plan p = {.info = {.window = WINDOW}};
     struct mf_err err = {0};
+    bool is_said;
 
-    check_code(mf_folder_parse_window(&p, "w", "max_seq_length", text, &err), &err);
+    check_code(mf_folder_parse_window(&p, "w", "max_seq_length", text, &is_said, &err),
+               &err);
     CHECK(p.info.window >= MF_PLAN_MIN_WINDOW && p.info.window <= WINDOW);
 }
 

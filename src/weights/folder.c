@@ -7,11 +7,9 @@
 #include <limits.h>
 #include <stdio.h>
 
-#define CONFIG    "config.json"
-#define MODULES   "modules.json"
-#define SENTENCE  "sentence_bert_config.json"
-#define TOKENIZER "tokenizer_config.json"
-#define PROMPTS   "config_sentence_transformers.json"
+#define CONFIG  "config.json"
+#define MODULES "modules.json"
+#define PROMPTS "config_sentence_transformers.json"
 
 /* ---- config.json ---- */
 
@@ -300,19 +298,39 @@ int mf_folder_parse_modules(struct mf_layout *l, struct mf_slice text,
     while (rc == 0 && (v = yyjson_arr_iter_next(&it)) != NULL) {
         rc = take_module(l, &j, v);
     }
+    if (rc == 0 && *l->pooling == '\0') {
+        rc = mf_err_set(err, MF_EINVAL, "%s: no Pooling in a folder of its own",
+                        MODULES);
+    }
     mf_wjson_close(&j);
     return rc;
 }
 
 /* ---- the window ---- */
 
+struct window_file {
+    const char *name, *key;
+};
+
+/* The first that says something is right: the layout's word under the names it has had,
+ * then the tokenizer's. */
+static const struct window_file window_files[] = {
+    {"sentence_bert_config.json", "max_seq_length"},
+    {"sentence_roberta_config.json", "max_seq_length"},
+    {"sentence_distilbert_config.json", "max_seq_length"},
+    {"sentence_camembert_config.json", "max_seq_length"},
+    {"sentence_xlm-roberta_config.json", "max_seq_length"},
+    {"tokenizer_config.json", "model_max_length"},
+};
+
 int mf_folder_parse_window(struct mf_plan *plan, const char *file, const char *key,
-                           struct mf_slice text, struct mf_err *err)
+                           struct mf_slice text, bool *is_said, struct mf_err *err)
 {
     struct mf_wjson j;
     yyjson_val *v;
     int rc = mf_wjson_open(&j, file, text, err);
 
+    *is_said = false;
     if (rc < 0) {
         return rc;
     }
@@ -324,8 +342,10 @@ int mf_folder_parse_window(struct mf_plan *plan, const char *file, const char *k
         rc = mf_err_set(err, MF_EINVAL, "%s: %s must be a number from %d on", file, key,
                         MF_PLAN_MIN_WINDOW);
     }
-    if (rc == 0 && v != NULL && yyjson_get_num(v) < plan->info.window) {
-        plan->info.window = (uint32_t)yyjson_get_num(v);
+    if (rc == 0 && v != NULL) {
+        *is_said = true;
+        plan->info.window =
+            (uint32_t)mf_min((double)plan->info.window, yyjson_get_num(v));
     }
     mf_wjson_close(&j);
     return rc;
@@ -480,23 +500,31 @@ static int read_pooling(struct mf_plan *plan, const struct mf_layout *l,
     return rc;
 }
 
-/* The layout's word first; without it the tokenizer's. */
-static int read_window(struct mf_plan *plan, const char *folder, struct mf_err *err)
+static int read_window_of(struct mf_plan *plan, const char *folder,
+                          const struct window_file *from, bool *is_said,
+                          struct mf_err *err)
 {
-    const char *file = SENTENCE, *key = "max_seq_length";
     struct mf_wfile f;
-    int rc = open_optional(&f, folder, file, err);
+    int rc = open_optional(&f, folder, from->name, err);
 
-    if (rc == MF_ENOTFOUND) {
-        file = TOKENIZER;
-        key = "model_max_length";
-        rc = open_optional(&f, folder, file, err);
-    }
     if (rc == MF_ENOTFOUND) {
         return 0;
     }
-    rc = rc < 0 ? rc : mf_folder_parse_window(plan, file, key, f.bytes, err);
+    rc = rc < 0 ? rc
+                : mf_folder_parse_window(plan, from->name, from->key, f.bytes, is_said,
+                                         err);
     mf_wfile_close(&f);
+    return rc;
+}
+
+static int read_window(struct mf_plan *plan, const char *folder, struct mf_err *err)
+{
+    bool is_said = false;
+    int rc = 0;
+
+    for (size_t i = 0; i < mf_countof(window_files) && rc == 0 && !is_said; i++) {
+        rc = read_window_of(plan, folder, &window_files[i], &is_said, err);
+    }
     return rc;
 }
 

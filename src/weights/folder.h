@@ -36,10 +36,10 @@ MF_MUST MF_ANY int mf_folder_parse_modules(struct mf_layout *l, struct mf_slice 
                                            struct mf_err *err);
 MF_MUST MF_ANY int mf_folder_parse_pooling(struct mf_plan *plan, const char *file,
                                            struct mf_slice text, struct mf_err *err);
-/* `key` bounds info.window: max_seq_length, or model_max_length. */
+/* `key` (max_seq_length, model_max_length) bounds info.window, when it is said. */
 MF_MUST MF_ANY int mf_folder_parse_window(struct mf_plan *plan, const char *file,
                                           const char *key, struct mf_slice text,
-                                          struct mf_err *err);
+                                          bool *is_said, struct mf_err *err);
 MF_MUST MF_ANY int mf_folder_parse_prompts(struct mf_plan *plan, struct mf_arena *arena,
                                            struct mf_slice text, struct mf_err *err);
 

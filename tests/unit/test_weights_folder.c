@@ -320,6 +320,7 @@ MF_TEST(weights, goes_without_the_files_that_may_be_absent)
     MF_CHECK_INT(mf_weights_info(w)->window, 40);
     mf_weights_close(w);
 
+    mf_model_text(folder, "sentence_bert_config.json", "{\"max_seq_length\": null}");
     mf_model_text(folder, "tokenizer_config.json", "{\"model_max_length\": 24}");
     w = must_open(folder);
     MF_CHECK_INT(mf_weights_info(w)->window, 24);

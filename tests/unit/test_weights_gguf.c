@@ -576,3 +576,27 @@ MF_TEST(gguf, refuses_lists_and_counts_that_no_file_could_hold)
     MF_CHECK(strstr(err.msg, "ends behind the file") != NULL);
     mf_buf_fini(&b);
 }
+
+MF_TEST(gguf, ends_cleanly_at_each_failed_allocation)
+{
+    static struct gguf g;
+    char path[PATH_MAX];
+    int rc = MF_ENOMEM;
+    size_t n = 0;
+
+    small_gguf(&g, G_F16);
+    mf_weights_close(open_gguf(&g));
+    (void)snprintf(path, sizeof(path), "%s/small.gguf", mf_test_tmpdir());
+    while (rc != 0) {
+        struct mf_weights *w = NULL;
+        struct mf_err err = {0};
+
+        mf_test_fail_nth(++n);
+        rc = mf_weights_open(&w, path, &err);
+        MF_CHECK(rc == 0 || rc == MF_ENOMEM);
+        MF_CHECK_INT(rc == 0, !mf_test_has_failed());
+        mf_weights_close(w);
+    }
+    mf_test_fail_nth(0);
+    MF_CHECK_INT(n, 4); /* the model, its table, its layers; then none fails */
+}

@@ -152,6 +152,8 @@ MF_TEST(weights_json, refuses_other_modules_and_ways_out_of_the_folder)
                   "modules.json: path /etc must be a short one inside the model's "
                   "folder");
     check_modules("{}", "modules.json: must be a JSON list");
+    check_modules("[" MODULE("a.Transformer", "") "]",
+                  "modules.json: no Pooling in a folder of its own");
     check_modules("[3]", "modules.json: module \"\" is not supported; Transformer, one "
                          "Pooling and Normalize are");
 }
@@ -226,9 +228,15 @@ MF_TEST(weights_json, refuses_pooling_that_is_none_of_them)
 
 static int parse_window(struct mf_plan *p, const char *text, struct mf_err *err)
 {
+    bool is_said;
+    int rc;
+
     *p = (struct mf_plan){.info = {.window = 20}};
     *err = (struct mf_err){0};
-    return mf_folder_parse_window(p, "W", "max_seq_length", mf_slice_str(text), err);
+    rc = mf_folder_parse_window(p, "W", "max_seq_length", mf_slice_str(text), &is_said,
+                                err);
+    MF_CHECK(rc < 0 || is_said == (strstr(text, ":null") == NULL && text[1] != '}'));
+    return rc;
 }
 
 MF_TEST(weights_json, makes_the_window_smaller_never_larger)
