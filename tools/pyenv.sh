@@ -1,11 +1,15 @@
 #!/bin/sh
-# Makes build/venv with the Python packages of tests/e2e/requirements.txt and prints the
-# path of its python. Does nothing when the file has not changed since.
+# Makes a venv with Python packages for the tests and prints the path of its python. Does
+# nothing when the list has not changed since.
+#
+# tools/pyenv.sh          build/venv of tests/e2e/requirements.txt
+# tools/pyenv.sh clients  build/venv-clients of tests/e2e/requirements-clients.txt
 set -eu
 cd "$(dirname "$0")/.."
 
-venv=build/venv
-want=tests/e2e/requirements.txt
+suffix=${1:+-$1}
+venv=build/venv$suffix
+want=tests/e2e/requirements$suffix.txt
 stamp=$venv/installed-requirements.txt
 
 if ! cmp -s "$want" "$stamp"; then

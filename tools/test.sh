@@ -45,6 +45,8 @@ mkdir -p build
 step "dependencies"
 tools/deps.sh
 python=$(tools/pyenv.sh)
+clients=$(tools/pyenv.sh clients)
+node=$(tools/nodeenv.sh)
 
 step "format"
 tools/format.sh --check
@@ -53,7 +55,7 @@ step "layers and house rules"
 python3 tools/check_layers.py
 
 step "gcc: build and tests"
-build dev -DMF_PYTHON="$python"
+build dev -DMF_PYTHON="$python" -DMF_CLIENTS_PYTHON="$clients" -DMF_NODE_MODULES="$node"
 check dev -LE 'e2e|lint|torture'
 
 step "gcc: release build"

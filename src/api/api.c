@@ -3,6 +3,7 @@
 
 #include "api/api_priv.h"
 #include "api/handlers.h"
+#include "base/wallclock.h"
 
 /* How often the end of the last answers is looked for. */
 #define LOOK_EVERY_MS 5U
@@ -36,6 +37,21 @@ static void free_all(struct mf_api *a)
     mf_free(a);
 }
 
+/* What is left when nothing listens and nobody waits. */
+static void on_crowd_gone(void *arg)
+{
+    struct mf_api *a = arg;
+    mf_api_closed_fn closed = a->closed;
+    void *closed_arg = a->closed_arg;
+
+    mf_loop_assert(a->loop);
+    mf_auth_close(a->auth);
+    free_all(a);
+    if (closed != NULL) {
+        closed(closed_arg);
+    }
+}
+
 int mf_api_open(struct mf_api **out, struct mf_loop *l, const struct mf_conf *conf,
                 struct mf_engine *engine, struct mf_err *err)
 {
@@ -49,6 +65,7 @@ int mf_api_open(struct mf_api **out, struct mf_loop *l, const struct mf_conf *co
     a->loop = l;
     a->conf = conf;
     a->engine = engine;
+    a->opened_us = mf_wallclock_us();
     mf_health_prepare(a);
     rc = mf_buf_status(&a->health);
     if (rc == 0) {
@@ -62,10 +79,16 @@ int mf_api_open(struct mf_api **out, struct mf_loop *l, const struct mf_conf *co
     if (rc < 0) {
         goto free_memory;
     }
+    rc = mf_api_crowd_open(a);
+    if (rc < 0) {
+        (void)mf_err_set(err, rc, "no memory for the API");
+        goto close_auth;
+    }
     fill_config(conf, &cfg);
     rc = mf_http_open(&a->http, l, &cfg, mf_api_on_request, mf_api_on_head, a, err);
     if (rc < 0) {
-        goto close_auth;
+        mf_api_crowd_close(a, on_crowd_gone, a);
+        return rc;
     }
     *out = a;
     return 0;
@@ -98,13 +121,9 @@ void mf_api_engine_gone(struct mf_api *a)
 static void on_http_closed(void *arg)
 {
     struct mf_api *a = arg;
-    mf_api_closed_fn closed = a->closed;
-    void *closed_arg = a->closed_arg;
 
     mf_loop_assert(a->loop);
-    mf_auth_close(a->auth);
-    free_all(a);
-    closed(closed_arg);
+    mf_api_crowd_close(a, on_crowd_gone, a);
 }
 
 static void on_timer_closed(uv_handle_t *h)

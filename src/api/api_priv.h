@@ -20,8 +20,10 @@
 #include "api/api.h"
 #include "api/auth.h"
 #include "api/envelope.h"
+#include "api/family.h"
 #include "api/json_in.h"
 #include "api/route.h"
+#include "api/vectors.h"
 #include "http/http.h"
 
 struct mf_api {
@@ -34,6 +36,8 @@ struct mf_api {
     struct mf_buf out;    /* the answer being written */
     struct mf_buf health; /* its part that never changes */
     bool is_draining;
+    int64_t opened_us;
+    struct mf_api_crowd crowd;
     /* while closing */
     uv_timer_t closing;
     uint64_t close_by_ms;
@@ -62,6 +66,10 @@ struct mf_api_req {
     struct mf_slice recorded; /* what a repetition is answered; empty: the same */
     struct mf_slice secret;   /* a key that is shown this once */
     size_t n_requeued;        /* dead letters */
+    enum mf_family family;
+    uint64_t started_ns;
+    unsigned retry_after_s;     /* 0: as the status has it */
+    struct mf_api_embed *embed; /* NULL: not about vectors */
 };
 
 /* request.c */

@@ -251,6 +251,10 @@ MF_LOOP static void refuse(struct mf_api_req *r, const char *message,
     struct mf_buf *out = &r->api->out;
 
     mf_log_limited(MF_LOG_WARN, "auth_failed", "why=\"%s\"", message);
+    if (r->family != MF_FAMILY_NATIVE) {
+        mf_api_refuse(r, 401, NULL, sentence, "WWW-Authenticate: Bearer\r\n");
+        return;
+    }
     mf_buf_reset(out);
     mf_envelope_error_as(out, 401, message, "api_key", mf_slice_str(sentence));
     mf_api_send_out(r, 401, "WWW-Authenticate: Bearer\r\n");
@@ -374,9 +378,20 @@ MF_LOOP static void check_key(struct mf_api_req *r, struct mf_slice key)
     ask_store(r, hash);
 }
 
+/* Clients of other families know one header only, whatever ours is called. */
+static struct mf_slice key_header(const struct mf_auth *a,
+                                  const struct mf_http_req *http)
+{
+    struct mf_slice header = mf_http_header(http, a->header);
+
+    return header.n > 0 || mf_family_of(http->path) == MF_FAMILY_NATIVE
+               ? header
+               : mf_http_header(http, "Authorization");
+}
+
 bool mf_auth_has_no_key(const struct mf_auth *a, const struct mf_http_req *http)
 {
-    return a->is_on && mf_http_header(http, a->header).n == 0;
+    return a->is_on && key_header(a, http).n == 0;
 }
 
 void mf_auth_request(struct mf_api_req *r)
@@ -389,7 +404,7 @@ void mf_auth_request(struct mf_api_req *r)
         mf_api_go_on(r);
         return;
     }
-    header = mf_http_header(r->http, a->header);
+    header = key_header(a, r->http);
     if (header.n == 0) {
         refuse(r, "Authentication failed: Missing API key", "API key is required");
     } else if (mf_auth_bearer(header, &key) < 0) {

@@ -49,4 +49,20 @@ MF_LOOP int mf_handle_buffer_stats(struct mf_api_req *r);
 MF_LOOP int mf_handle_buffer_flush(struct mf_api_req *r);
 MF_LOOP int mf_handle_buffer_requeue(struct mf_api_req *r);
 
+MF_LOOP int mf_handle_embed_stats(struct mf_api_req *r);
+MF_LOOP int mf_handle_embed_reset(struct mf_api_req *r);
+MF_LOOP int mf_handle_embed_clear(struct mf_api_req *r);
+
+/* OpenAI's */
+MF_LOOP int mf_handle_openai_embeddings(struct mf_api_req *r);
+MF_LOOP int mf_handle_openai_models(struct mf_api_req *r);
+MF_LOOP int mf_handle_openai_model(struct mf_api_req *r);
+
+/* those of text-embeddings-inference */
+MF_LOOP int mf_handle_tei_embed(struct mf_api_req *r);
+MF_LOOP int mf_handle_tei_embed_all(struct mf_api_req *r);
+MF_LOOP int mf_handle_tei_tokenize(struct mf_api_req *r);
+MF_LOOP int mf_handle_tei_info(struct mf_api_req *r);
+MF_LOOP int mf_handle_tei_health(struct mf_api_req *r);
+
 #endif

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/api_priv.h"
 #include "api/idem.h"
+#include "base/id.h"
 #include "base/log.h"
+
+#include <inttypes.h>
 
 /* A larger answer gives its memory back. */
 #define KEEP_OUT_BYTES (1U << 20)
+#define REQUEST_ID_MAX 128U
+#define HEADERS_MAX    1024U
+#define NS_PER_MS      1000000U
 
 static const char no_memory[] =
     "{\"status\":\"error\",\"code\":503,\"data\":null,\"message\":\"out of memory\","
@@ -12,15 +18,53 @@ static const char no_memory[] =
 
 /* ---- answers ---- */
 
+/* A name for the request, which clients put into their reports: theirs or ours. */
+static void put_request_id(const struct mf_http_req *http, char out[REQUEST_ID_MAX + 1])
+{
+    struct mf_slice theirs = mf_http_header(http, "x-request-id");
+    uint64_t r[2];
+    bool is_good = theirs.n > 0 && theirs.n <= REQUEST_ID_MAX;
+
+    for (size_t i = 0; i < theirs.n && is_good; i++) {
+        is_good = theirs.p[i] > ' ' && theirs.p[i] < 0x7f;
+    }
+    if (is_good) {
+        (void)snprintf(out, REQUEST_ID_MAX + 1, "%.*s", (int)theirs.n, theirs.p);
+        return;
+    }
+    mf_random(r, sizeof(r));
+    (void)snprintf(out, REQUEST_ID_MAX + 1, "req_%016" PRIx64 "%016" PRIx64, r[0],
+                   r[1]);
+}
+
+/* What OpenAI's clients read, and what the handler has to say. */
+MF_LOOP static const char *family_headers(const struct mf_api_req *r,
+                                          const char *headers, char out[HEADERS_MAX])
+{
+    char id[REQUEST_ID_MAX + 1];
+
+    if (r->family != MF_FAMILY_OPENAI) {
+        return headers;
+    }
+    put_request_id(r->http, id);
+    (void)snprintf(
+        out, HEADERS_MAX, "x-request-id: %s\r\nopenai-processing-ms: %" PRIu64 "\r\n%s",
+        id, (uv_hrtime() - r->started_ns) / NS_PER_MS, headers == NULL ? "" : headers);
+    return out;
+}
+
 void mf_api_send(struct mf_api_req *r, int status, struct mf_slice body,
                  const char *headers)
 {
+    char all[HEADERS_MAX];
     struct mf_api *a = r->api;
     struct mf_http_reply reply = {.status = status,
                                   .content_type = body.n > 0 ? MF_JSON_TYPE : NULL,
                                   .body = body,
-                                  .extra_headers = headers,
-                                  .retry_after_s = mf_retry_after(status)};
+                                  .extra_headers = family_headers(r, headers, all),
+                                  .retry_after_s = r->retry_after_s > 0
+                                                       ? r->retry_after_s
+                                                       : mf_retry_after(status)};
     struct mf_buf mine = a->out;
 
     if (r->idem != NULL) {
@@ -67,21 +111,40 @@ void mf_api_refuse(struct mf_api_req *r, int status, const char *field,
                    const char *message, const char *headers)
 {
     mf_buf_reset(&r->api->out);
-    mf_envelope_error(&r->api->out, status, field, message);
+    if (r->family == MF_FAMILY_NATIVE) {
+        mf_envelope_error(&r->api->out, status, field, message);
+    } else {
+        mf_family_error(&r->api->out, r->family, status, field, message);
+    }
     mf_api_send_out(r, status, headers);
 }
 
 /* A name that is taken is 400 on these routes, as upstream has it. */
-static int status_of(int rc)
+static int status_of(const struct mf_api_req *r, int rc)
 {
+    if (r->family != MF_FAMILY_NATIVE) {
+        return mf_family_status(r->family, rc);
+    }
     return rc == MF_EEXIST ? 400 : rc == MF_ECANCELED ? 503 : mf_code_status(rc);
+}
+
+/* These families tell one fault. */
+MF_LOOP static void tell_fault(struct mf_api_req *r, int status)
+{
+    const struct mf_fault *f = &r->faults.all[0];
+    bool is_empty = strcmp(f->type, MF_FAULT_EMPTY) == 0;
+    char sentence[2 * MF_ERR_MAX];
+
+    (void)snprintf(sentence, sizeof(sentence), "%s%s%s", is_empty ? "" : f->field,
+                   is_empty ? "" : ": ", f->msg);
+    mf_api_refuse(r, is_empty ? 400 : status, f->field, sentence, NULL);
 }
 
 void mf_api_fail(struct mf_api_req *r, int rc)
 {
     const struct mf_err *err = &r->u.call.err;
     const char *sentence = err->msg[0] != '\0' ? err->msg : mf_code_sentence(rc);
-    int status = status_of(rc);
+    int status = status_of(r, rc);
 
     if (status >= 500) {
         char quoted[2 * MF_ERR_MAX];
@@ -93,6 +156,10 @@ void mf_api_fail(struct mf_api_req *r, int rc)
     }
     if (r->faults.n == 0 || rc == MF_ENOMEM) {
         mf_api_refuse(r, status, r->u.call.field, sentence, NULL);
+        return;
+    }
+    if (r->family != MF_FAMILY_NATIVE) {
+        tell_fault(r, status);
         return;
     }
     mf_buf_reset(&r->api->out);
@@ -180,7 +247,7 @@ void mf_api_go_on(struct mf_api_req *r)
 {
     if ((r->route->flags & MF_ROUTE_ADMIN) != 0 && !r->scope.is_admin) {
         mf_api_refuse(r, 403, NULL, "Only the administrator's key may do this", NULL);
-    } else if (check_ids(r)) {
+    } else if (r->family != MF_FAMILY_NATIVE || check_ids(r)) {
         mf_api_idem_request(r);
     }
 }
@@ -211,20 +278,30 @@ MF_LOOP static bool check_type(struct mf_api_req *r)
     return false;
 }
 
+MF_LOOP static void refuse_path(struct mf_api_req *r, int status, const char *detail,
+                                const char *headers)
+{
+    if (r->family != MF_FAMILY_NATIVE) {
+        mf_api_refuse(r, status, NULL, detail, headers);
+        return;
+    }
+    mf_buf_reset(&r->api->out);
+    mf_envelope_detail(&r->api->out, status, detail);
+    mf_api_send_out(r, status, headers);
+}
+
 MF_LOOP static void no_route(struct mf_api_req *r, int rc, unsigned methods)
 {
     struct mf_buf allow;
 
     mf_buf_init(&allow);
-    mf_buf_reset(&r->api->out);
     if (rc == MF_EINVAL) {
         mf_route_allow(methods, &allow);
         mf_buf_add_char(&allow, '\0');
-        mf_envelope_detail(&r->api->out, 405, "Method Not Allowed");
-        mf_api_send_out(r, 405, mf_buf_status(&allow) < 0 ? NULL : allow.p);
+        refuse_path(r, 405, "Method Not Allowed",
+                    mf_buf_status(&allow) < 0 ? NULL : allow.p);
     } else {
-        mf_envelope_detail(&r->api->out, 404, "Not Found");
-        mf_api_send_out(r, 404, NULL);
+        refuse_path(r, 404, "Not Found", NULL);
     }
     mf_buf_fini(&allow);
 }
@@ -270,6 +347,8 @@ void mf_api_on_request(struct mf_http_req *http, void *arg)
     memset(r, 0, sizeof(*r));
     r->api = a;
     r->http = http;
+    r->family = mf_family_of(http->path);
+    r->started_ns = uv_hrtime();
     r->faults.arena = &http->arena;
     start(r);
 }
@@ -277,14 +356,20 @@ void mf_api_on_request(struct mf_http_req *http, void *arg)
 /* No body is read for a client that shows no key. */
 int mf_api_on_head(struct mf_http_req *http, void *arg)
 {
-    static const char body[] =
-        "{\"status\":\"error\",\"code\":401,\"data\":null,\"message\":\"Authentication "
-        "failed: Missing API key\",\"errors\":[{\"field\":\"api_key\",\"message\":\"API "
-        "key is required\"}]}";
+    static const struct mf_slice bodies[] = {
+        [MF_FAMILY_NATIVE] = MF_SLICE(
+            "{\"status\":\"error\",\"code\":401,\"data\":null,\"message\":"
+            "\"Authentication failed: Missing API key\",\"errors\":[{\"field\":"
+            "\"api_key\",\"message\":\"API key is required\"}]}"),
+        [MF_FAMILY_OPENAI] = MF_SLICE(
+            "{\"error\":{\"message\":\"API key is required\",\"type\":"
+            "\"authentication_error\",\"param\":null,\"code\":\"invalid_api_key\"}}"),
+        [MF_FAMILY_TEI] = MF_SLICE(
+            "{\"error\":\"API key is required\",\"error_type\":\"Unauthorized\"}")};
     const struct mf_api *a = arg;
     struct mf_http_reply reply = {.status = 401,
                                   .content_type = MF_JSON_TYPE,
-                                  .body = {body, sizeof(body) - 1},
+                                  .body = bodies[mf_family_of(http->path)],
                                   .extra_headers = "WWW-Authenticate: Bearer\r\n"};
 
     mf_loop_assert(a->loop);

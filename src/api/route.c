@@ -38,6 +38,9 @@ static const struct mf_route routes[] = {
     {MF_HTTP_GET, {"buffer", "stats"}, mf_handle_buffer_stats, 0, MF_ROUTE_ADMIN},
     {MF_HTTP_POST, {"buffer", "flush"}, mf_handle_buffer_flush, 0, MF_ROUTE_ADMIN},
     {MF_HTTP_POST, {"buffer", "requeue"}, mf_handle_buffer_requeue, 0, MF_ROUTE_ADMIN},
+    {MF_HTTP_GET, {"embed", "stats"}, mf_handle_embed_stats, 0, MF_ROUTE_ADMIN},
+    {MF_HTTP_POST, {"embed", "stats", "reset"}, mf_handle_embed_reset, 0, MF_ROUTE_ADMIN},
+    {MF_HTTP_POST, {"embed", "cache", "clear"}, mf_handle_embed_clear, 0, MF_ROUTE_ADMIN},
 };
 
 /* clang-format on */
@@ -69,16 +72,30 @@ static int add_part(struct mf_arena *a, struct mf_slice raw, struct parts *out)
     return 0;
 }
 
-static int split(struct mf_arena *a, struct mf_slice path, struct parts *out)
+/* Where the parts begin, or NULL. */
+static const char *behind_prefix(struct mf_slice path, enum mf_family family)
 {
     static const char prefix[] = "/api/v1/";
-    const char *at, *end = path.p + path.n;
+    size_t n = sizeof(prefix) - 1;
+
+    if (family != MF_FAMILY_NATIVE) {
+        return path.p + 1;
+    }
+    return path.n > n && memcmp(path.p, prefix, n) == 0 ? path.p + n : NULL;
+}
+
+static int split(struct mf_arena *a, struct mf_slice path, enum mf_family family,
+                 struct parts *out)
+{
+    const char *at = behind_prefix(path, family), *end = path.p + path.n;
 
     out->n = 0;
-    if (path.n < sizeof(prefix) || memcmp(path.p, prefix, sizeof(prefix) - 1) != 0) {
+    if (at == NULL) {
         return MF_ENOTFOUND;
     }
-    at = path.p + sizeof(prefix) - 1;
+    if (at == end) { /* the root */
+        return 0;
+    }
     end -= end[-1] == '/';
     while (at <= end) {
         const char *slash = memchr(at, '/', (size_t)(end - at));
@@ -113,26 +130,36 @@ static bool fits(const struct mf_route *r, const struct parts *p,
     return p->n == MF_ROUTE_SEGMENTS || r->segments[p->n] == NULL;
 }
 
+static struct mf_route_table table_of(enum mf_family family)
+{
+    return family == MF_FAMILY_OPENAI ? mf_routes_openai()
+           : family == MF_FAMILY_TEI
+               ? mf_routes_tei()
+               : (struct mf_route_table){routes, mf_countof(routes)};
+}
+
 int mf_route_find(struct mf_arena *a, enum mf_http_method method, struct mf_slice path,
                   struct mf_route_match *out)
 {
     enum mf_http_method want = method == MF_HTTP_HEAD ? MF_HTTP_GET : method;
+    enum mf_family family = mf_family_of(path);
+    struct mf_route_table table = table_of(family);
     struct parts parts;
-    int rc = split(a, path, &parts);
+    int rc = split(a, path, family, &parts);
 
     memset(out, 0, sizeof(*out));
     if (rc < 0) {
         return rc;
     }
-    for (size_t i = 0; i < mf_countof(routes); i++) {
-        if (!fits(&routes[i], &parts, out->ids)) {
+    for (size_t i = 0; i < table.n; i++) {
+        if (!fits(&table.rows[i], &parts, out->ids)) {
             continue;
         }
-        if (routes[i].method == want) {
-            out->route = &routes[i];
+        if (table.rows[i].method == want) {
+            out->route = &table.rows[i];
             return 0;
         }
-        out->methods |= 1U << routes[i].method;
+        out->methods |= 1U << table.rows[i].method;
     }
     return out->methods == 0 ? MF_ENOTFOUND : MF_EINVAL;
 }

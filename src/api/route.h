@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * route: method and path to handler: one table. A path may end in one slash.
+ * route: method and path to handler: one table for each family. A path may end in one
+ * slash. Native paths stand behind /api/v1, those of other families at the root.
  *
- * Owns:    the table (constant)
+ * Owns:    the tables (constant)
  * Thread:  any for the search
- * Limits:  MF_ROUTE_SEGMENTS parts of a path behind /api/v1, MF_ROUTE_IDS ids in it
+ * Limits:  MF_ROUTE_SEGMENTS parts of a path, MF_ROUTE_IDS ids in it
  * Fails:   MF_ENOTFOUND: no such path; MF_EINVAL: the path is there, the method is not;
  *          MF_ENOMEM
  */
 #ifndef MF_API_ROUTE_H
 #define MF_API_ROUTE_H
 
+#include "api/family.h"
 #include "base/base.h"
 #include "base/err.h"
 #include "engine/engine.h"
@@ -36,6 +38,15 @@ struct mf_route {
     unsigned flags;           /* enum mf_route_flag */
 };
 
+struct mf_route_table {
+    const struct mf_route *rows;
+    size_t n;
+};
+
+/* route_others.c */
+MF_ANY struct mf_route_table mf_routes_openai(void);
+MF_ANY struct mf_route_table mf_routes_tei(void);
+
 struct mf_route_match {
     const struct mf_route *route;
     struct mf_slice ids[MF_ROUTE_IDS]; /* decoded */
@@ -47,7 +58,7 @@ MF_MUST MF_ANY int mf_route_find(struct mf_arena *a, enum mf_http_method method,
                                  struct mf_slice path, struct mf_route_match *out);
 /* "Allow: GET, HEAD, POST\r\n" */
 MF_ANY void mf_route_allow(unsigned methods, struct mf_buf *out);
-/* Row i of the table, NULL behind its end. */
+/* Row i of the native table, NULL behind its end. */
 MF_ANY const struct mf_route *mf_route_at(size_t i);
 
 #endif

@@ -94,6 +94,8 @@
   X(UINT, journal_checkpoint_pages, "journal.checkpoint_pages", 4096, 100, 1000000, "WAL pages (8 KiB) before a checkpoint step") \
   X(BOOL, journal_accept_loss, "journal.accept_loss", false, 0, 0,                                                 \
     "start although records of the journal are damaged (they are saved aside)")                                    \
+  X(BOOL, embed_auto_truncate, "embed.auto_truncate", false, 0, 0,                                                 \
+    "texts longer than the model reads are cut, when a request for vectors does not say; false: refused")          \
   X(STR,  embed_model, "embed.model", "auto", 1, 4096,                                                             \
     "a model's folder, a .gguf file, or `hash`, which is built in and compares words, not meanings; "               \
     "`auto`: the folder models/all-MiniLM-L6-v2 here or in data.dir where there is one, else `hash`")               \
@@ -110,6 +112,14 @@
   X(TIME, embed_backfill_ms, "embed.backfill_interval", 5000, 10, 3600000,                                         \
     "how often stored messages without a vector are looked for")                                                   \
   X(UINT, embed_backfill_batch, "embed.backfill_batch", 256, 1, 100000, "stored messages embedded in one step")    \
+  X(SIZE, embed_cache_bytes, "embed.cache_bytes", 64 * MF_MIB, 0, 1024 * MF_GIB,                                   \
+    "vectors kept for those who ask for the same text again; 0: none")                                             \
+  X(TIME, embed_cache_ttl_ms, "embed.cache_ttl", 3600000, 0, 31536000000ull, "how long a vector is kept; 0: no end") \
+  X(UINT, embed_max_queued_tokens, "embed.max_queued_tokens", 1000000, 1, 1000000000,                              \
+    "tokens (estimated) that may wait before a request for vectors; 429 beyond")                                   \
+  X(TIME, embed_max_wait_ms, "embed.max_wait", 30000, 1, 3600000,                                                  \
+    "a request for vectors that would wait longer, by the measured rate, is refused; 429")                         \
+  X(UINT, embed_max_client_batch, "embed.max_client_batch", 32, 1, 100000, "texts of one request to /embed, /embed_all, /tokenize; 413") \
   X(SIZE, recall_max_bytes, "recall.max_bytes", 1 * MF_GIB, 1 * MF_MIB, 1024 * MF_GIB,                             \
     "search records of users in memory; the least recently asked are dropped")                                     \
   X(UINT, recall_max_resident, "recall.max_resident", 200000, 1, 100000000, "messages of one user kept in memory; more are streamed") \

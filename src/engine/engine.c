@@ -177,7 +177,8 @@ static int open_store(struct mf_engine *e, struct mf_err *err)
     return mf_store_open(&e->store, e->loop, &cfg, err);
 }
 
-static int open_model(struct mf_engine *e, struct mf_model *model, struct mf_err *err)
+MF_LOOP static int open_model(struct mf_engine *e, struct mf_model *model,
+                              struct mf_err *err)
 {
     if (model != NULL) {
         e->model = model;
@@ -200,6 +201,18 @@ MF_LOOP static int open_embed(struct mf_engine *e)
         .max_waiting_bytes = c->buffer_max_bytes};
 
     return mf_embed_open(&e->embed, e->loop, e->model, &cfg);
+}
+
+MF_LOOP static int open_service(struct mf_engine *e)
+{
+    const struct mf_conf *c = e->conf;
+    struct mf_service_config cfg = {.model = e->model,
+                                    .cache_bytes = c->embed_cache_bytes,
+                                    .cache_ttl_ms = c->embed_cache_ttl_ms,
+                                    .max_tokens = c->embed_max_queued_tokens,
+                                    .max_wait_ms = c->embed_max_wait_ms};
+
+    return mf_service_open(&e->service, e->loop, e->embed, &cfg);
 }
 
 MF_LOOP static int open_library(struct mf_engine *e)
@@ -237,6 +250,9 @@ MF_LOOP static int open_rooms(struct mf_engine *e)
 
     if (rc == 0) {
         rc = open_embed(e);
+    }
+    if (rc == 0) {
+        rc = open_service(e);
     }
     if (rc == 0) {
         rc = open_library(e);
@@ -367,6 +383,11 @@ int mf_engine_open(struct mf_engine **out, struct mf_loop *l,
 const struct mf_model_info *mf_engine_model(const struct mf_engine *e)
 {
     return &e->model->info;
+}
+
+struct mf_service *mf_engine_service(struct mf_engine *e)
+{
+    return e->service;
 }
 
 void mf_engine_figures(const struct mf_engine *e, struct mf_engine_figures *f)

@@ -32,6 +32,7 @@
 #include "store/store.h"
 
 struct mf_engine;
+struct mf_service;
 
 struct mf_engine_events {
     /* The process must end (exit code of its own) and start anew: the journal failed.
@@ -150,6 +151,8 @@ struct mf_ask_call {
 
 MF_MUST MF_LOOP int mf_engine_ask(struct mf_engine *e, struct mf_ask_call *c);
 MF_LOOP const struct mf_model_info *mf_engine_model(const struct mf_engine *e);
+/* Embedding for others; NULL once the engine closes its rooms. */
+MF_LOOP struct mf_service *mf_engine_service(struct mf_engine *e);
 
 /* ---- users, agents, sessions, knowledge, keys ---- */
 

@@ -12,6 +12,7 @@
 
 #include "buffer/buffer.h"
 #include "embed/embed.h"
+#include "embed/service.h"
 #include "engine/directory.h"
 #include "engine/engine.h"
 #include "engine/idem.h"
@@ -38,6 +39,7 @@ struct mf_engine {
     struct mf_store *store;
     struct mf_buffers *buffers;
     struct mf_embed *embed;
+    struct mf_service *service;
     struct mf_index *index;
     struct mf_flush *flush;
     struct mf_library *library;

@@ -2,7 +2,7 @@
 /*
  * Stop in order: refuse what is new, answer what is in flight, flush what can be
  * flushed within drain.timeout, leave the rest in the journal, close each room after
- * those that use it: flush, embed, library, store, index, journal.
+ * those that use it: flush, service, embed, library, store, index, journal.
  */
 #include "engine/engine_priv.h"
 
@@ -67,6 +67,11 @@ MF_LOOP static void close_rooms(struct mf_engine *e)
 
         e->flush = NULL;
         mf_flush_close(f, close_next, e);
+    } else if (e->service != NULL) {
+        struct mf_service *s = e->service;
+
+        e->service = NULL;
+        mf_service_close(s, close_next, e);
     } else if (e->embed != NULL) {
         struct mf_embed *m = e->embed;
 
@@ -142,7 +147,7 @@ MF_LOOP static void stop_step(struct mf_engine *e)
     if (e->state != MF_ENGINE_DRAINING) {
         return;
     }
-    if (e->n_calls > 0 && in_time) {
+    if ((e->n_calls > 0 || mf_service_n_requests(e->service) > 0) && in_time) {
         return; /* answers first; settles are flushing already */
     }
     if (!is_drained(e) && in_time && !mf_journal_is_dead(e->journal)) {

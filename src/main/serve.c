@@ -114,11 +114,13 @@ MF_LOOP static int watch_signal(struct server *s, uv_signal_t *h, int signum)
 }
 
 /* One for every permit (journal, writer and readers of the store, late records, scans,
- * embedding jobs and their end), and two that are never promised to a lane. */
+ * embedding jobs and their end, looks at texts, long answers), and two that are never
+ * promised to a lane. */
 static unsigned pool_threads(const struct mf_conf *c)
 {
     return (unsigned)(1 + 1 + c->store_sqlite_readers + 1 + c->recall_scan_permits +
-                      mf_embed_max_permits((unsigned)c->embed_max_concurrent) + 1 + 2);
+                      mf_embed_max_permits((unsigned)c->embed_max_concurrent) + 1 + 1 +
+                      1 + 2);
 }
 
 static int open_loop(struct server *s, struct mf_err *err)

@@ -99,6 +99,8 @@ def matrix(w):
         ("DELETE", "/users/{user}/api-keys/{key_id}", None, 404),
         ("GET", "/buffer/stats", None, 403), ("POST", "/buffer/flush", None, 403),
         ("POST", "/buffer/requeue", None, 403),
+        ("GET", "/embed/stats", None, 403), ("POST", "/embed/stats/reset", None, 403),
+        ("POST", "/embed/cache/clear", None, 403),
     ]
 
 

@@ -79,10 +79,44 @@ MF_TEST(api_route, gives_the_ids_decoded)
     mf_arena_fini(&a);
 }
 
+static const struct {
+    const char *path;
+    enum mf_http_method method;
+    int rc;
+} at_root[] = {{"/", MF_HTTP_POST, 0},
+               {"/embed", MF_HTTP_POST, 0},
+               {"/embed/", MF_HTTP_POST, 0},
+               {"/v1/embeddings", MF_HTTP_POST, 0},
+               {"/embeddings/", MF_HTTP_POST, 0},
+               {"/v1/models/a%2Fb", MF_HTTP_GET, 0},
+               {"/health", MF_HTTP_HEAD, 0},
+               {"/", MF_HTTP_GET, MF_EINVAL},
+               {"/embed", MF_HTTP_GET, MF_EINVAL},
+               {"//", MF_HTTP_POST, MF_ENOTFOUND},
+               {"/embed//", MF_HTTP_POST, MF_ENOTFOUND},
+               {"/v1/health", MF_HTTP_GET, MF_ENOTFOUND},
+               {"/v1/", MF_HTTP_GET, MF_ENOTFOUND},
+               {"/api/v1/embed", MF_HTTP_POST, MF_ENOTFOUND},
+               {"/api/v1/v1/embeddings", MF_HTTP_POST, MF_ENOTFOUND},
+               {"/v1/embed", MF_HTTP_POST, MF_ENOTFOUND}};
+
+MF_TEST(api_route, finds_the_routes_of_other_families_at_the_root)
+{
+    struct mf_route_match m;
+    struct mf_arena a;
+
+    mf_arena_init(&a, 256);
+    for (size_t i = 0; i < mf_countof(at_root); i++) {
+        MF_CHECK_INT(find(&a, at_root[i].method, at_root[i].path, &m), at_root[i].rc);
+    }
+    MF_CHECK_OK(find(&a, MF_HTTP_GET, "/v1/models/a%2Fb", &m));
+    MF_CHECK(mf_slice_is(m.ids[0], "a/b"));
+    mf_arena_fini(&a);
+}
+
 MF_TEST(api_route, knows_no_other_paths)
 {
     static const char *const paths[] = {"",
-                                        "/",
                                         "/api",
                                         "/api/v1",
                                         "/api/v1/",
