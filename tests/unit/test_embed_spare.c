@@ -218,6 +218,55 @@ MF_TEST(embed_spare, goes_back_into_its_place_as_half_of_a_batch)
     fix_close(&f);
 }
 
+/* A batch that fails, its halves, and spares, with one allocation that fails. */
+static bool one_round_without_memory(size_t nth)
+{
+    struct mf_embed_config cfg = plain_config;
+    struct fix f;
+    struct task k[6];
+    bool has_failed;
+
+    cfg.dep.max_attempts = 1;
+    rig_open(&f, &cfg);
+    mf_loop_assert(f.loop);
+    mf_fake_release(f.fake);
+    mf_fake_fail_calls(f.fake, 1);
+    mf_test_fail_nth(nth);
+    for (size_t i = 0; i < 6; i++) {
+        MF_CHECK_OK(submit(&f, &k[i], &"abcdef"[i], MF_ORDINARY));
+    }
+    for (size_t i = 0; i < 6; i++) {
+        run_until_done(&f, &k[i]);
+        MF_CHECK_INT(k[i].n_done, 1);
+        MF_CHECK_INT(k[i].n_after, 1);
+    }
+    has_failed = mf_test_has_failed();
+    mf_test_fail_nth(0);
+    for (size_t i = 0; i < 6; i++) {
+        if (k[i].rc == 0) {
+            check_vector(&f, &k[i]);
+        } else {
+            MF_CHECK(has_failed);
+            MF_CHECK_INT(k[i].rc, MF_ENOMEM);
+            check_no_vector(&k[i]);
+        }
+    }
+    MF_CHECK_INT(mf_embed_backlog(f.embed), 0);
+    MF_CHECK_INT(mf_embed_load(f.embed, MF_ORDINARY).tokens, 0);
+    fix_close(&f);
+    return has_failed;
+}
+
+MF_TEST(embed_spare, fails_tasks_cleanly_when_memory_is_short)
+{
+    size_t n = 1;
+
+    while (one_round_without_memory(n)) {
+        n++;
+    }
+    MF_CHECK(n > 5); /* three batches and two halves */
+}
+
 MF_TEST(embed_spare, is_not_made_for_a_model_that_needs_no_time)
 {
     struct fix f;
