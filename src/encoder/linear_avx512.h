@@ -186,51 +186,81 @@ AVX512_INLINE __m512 avx512_activate(__m512 v, __m512 residual, const bool is_ex
     return v;
 }
 
-/* The float that 16 sums of row r stand for, bias included. */
+/* 16 columns of the layer, in registers while the rows of a tile go by. */
+struct avx512_columns {
+    __m512 bias, scale;
+    __m512i sum;
+};
+
+/* The float that the sums of row r stand for, bias included. */
 AVX512_INLINE __m512 avx512_value(enum mf_precision p, const struct mf_linear_finish *f,
-                                  unsigned r, uint32_t c)
+                                  unsigned r, const int32_t *acc,
+                                  const struct avx512_columns *c)
 {
-    const struct mf_linear *l = f->l;
-    const int32_t *acc = (const int32_t *)f->acc + (size_t)r * AVX512_WIDTH + c;
-    __m512 bias = _mm512_load_ps(l->bias + f->first + c);
     __m512i sum;
     __m512 scale;
 
     if (p != MF_PREC_INT8) {
-        return _mm512_add_ps(_mm512_load_ps(acc), bias);
+        return _mm512_add_ps(_mm512_load_ps(acc), c->bias);
     }
-    sum = _mm512_mullo_epi32(_mm512_set1_epi32(f->zero[r]),
-                             _mm512_load_si512(l->sum + f->first + c));
+    sum = _mm512_mullo_epi32(_mm512_set1_epi32(f->zero[r]), c->sum);
     sum = _mm512_sub_epi32(_mm512_load_si512(acc), sum);
-    scale = _mm512_mul_ps(_mm512_set1_ps(f->scale[r]),
-                          _mm512_load_ps(l->scale + f->first + c));
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, bias);
+    scale = _mm512_mul_ps(_mm512_set1_ps(f->scale[r]), c->scale);
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, c->bias);
 }
 
 /* y[0..15], or as many of them as are `left`. */
 AVX512_INLINE void avx512_put(float *y, uint32_t left, __m512 v, const bool is_exact,
                               const enum mf_epilogue ep)
 {
-    __mmask16 in = left >= 16 ? 0xffff : (__mmask16)((1U << left) - 1);
+    bool is_whole = left >= 16;
+    __mmask16 in = (__mmask16)((1U << (left & 15)) - 1);
     __m512 old = _mm512_setzero_ps();
 
     if (ep == MF_EP_RESIDUAL) {
-        old = _mm512_maskz_loadu_ps(in, y);
+        old = is_whole ? _mm512_loadu_ps(y) : _mm512_maskz_loadu_ps(in, y);
     }
-    _mm512_mask_storeu_ps(y, in, avx512_activate(v, old, is_exact, ep));
+    v = avx512_activate(v, old, is_exact, ep);
+    if (is_whole) {
+        _mm512_storeu_ps(y, v);
+    } else {
+        _mm512_mask_storeu_ps(y, in, v);
+    }
+}
+
+/* 16 columns from column c of the panel on, or as many as are `left`. */
+AVX512_INLINE void avx512_finish_columns(enum mf_precision p,
+                                         const struct mf_linear_finish *f,
+                                         const enum mf_epilogue ep, uint32_t c,
+                                         uint32_t left)
+{
+    const struct mf_linear *l = f->l;
+    const int32_t *acc = (const int32_t *)f->acc + c;
+    struct avx512_columns columns = {.bias = _mm512_load_ps(l->bias + f->first + c)};
+    float *y = f->y + c;
+
+    if (p == MF_PREC_INT8) {
+        columns.scale = _mm512_load_ps(l->scale + f->first + c);
+        columns.sum = _mm512_load_si512(l->sum + f->first + c);
+    }
+    for (unsigned r = 0; r < f->rows; r++) {
+        avx512_put(y, left, avx512_value(p, f, r, acc, &columns), p == MF_PREC_F32, ep);
+        y += f->ldy;
+        acc += AVX512_WIDTH;
+    }
 }
 
 AVX512_INLINE void avx512_finish_as(enum mf_precision p,
                                     const struct mf_linear_finish *f,
                                     const enum mf_epilogue ep)
 {
-    for (unsigned r = 0; r < f->rows; r++) {
-        float *y = f->y + r * f->ldy;
+    uint32_t c = 0;
 
-        for (uint32_t c = 0; c < f->cols; c += 16) {
-            avx512_put(y + c, f->cols - c, avx512_value(p, f, r, c), p == MF_PREC_F32,
-                       ep);
-        }
+    for (; c + 16 <= f->cols; c += 16) {
+        avx512_finish_columns(p, f, ep, c, 16);
+    }
+    if (c < f->cols) {
+        avx512_finish_columns(p, f, ep, c, f->cols - c);
     }
 }
 

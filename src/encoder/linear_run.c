@@ -5,8 +5,8 @@
 
 #define ALIGN 64
 
-/* The prepared rows of a block stay in the second-level cache, beside one panel. */
-#define BLOCK_BYTES ((size_t)256 << 10)
+/* The prepared rows of a block stay near, beside one panel and what is written. */
+#define BLOCK_BYTES ((size_t)64 << 10)
 
 /* One call of run, unfolded. */
 struct call {
