@@ -4,15 +4,14 @@
  * all tensors are in the file and bind to roles whose rows can be read, or are refused.
  *
  * Inputs that begin with 't' are text, of which the fuzzer makes a file: lines
- *     key value        metadata: text when in quotes, else a whole number; ".eps" real
+ *     key value        metadata: text behind a quote, else a whole number; a key that
+ *                      ends in "epsilon" has a real one
  *     name:TYPE AxB    a tensor, its data behind the others'
  * so that mutations reach what is behind the lengths and counts.
  */
 #include "weights/gguf.h"
 #include "weights/roles.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define CHECK(cond) ((cond) ? (void)0 : abort())

@@ -10,7 +10,6 @@
 #include "weights/roles.h"
 #include "weights/safetensors.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #define CHECK(cond) ((cond) ? (void)0 : abort())

@@ -12,7 +12,8 @@
  * Limits:  MF_WEIGHTS_HEADER_MAX; offsets, shapes and types are checked against each
  *          other and the file's size, no two tensors overlap; JSON depth 32
  * Fails:   MF_EINVAL with the file and the tensor or key named, MF_ENOTFOUND, MF_EIO,
- *          MF_ENOMEM
+ *          MF_ENOMEM. A weights' file made shorter while it is open ends the process
+ *          (SIGBUS): replace it by renaming
  */
 #ifndef MF_WEIGHTS_WEIGHTS_H
 #define MF_WEIGHTS_WEIGHTS_H
