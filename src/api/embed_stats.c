@@ -8,7 +8,7 @@
 
 #include <inttypes.h>
 
-static int put_stats(struct mf_api_req *r, const char *message)
+MF_LOOP static int put_stats(struct mf_api_req *r, const char *message)
 {
     const struct mf_service *service = mf_engine_service(r->api->engine);
     const struct mf_conf *c = r->api->conf;

@@ -156,7 +156,7 @@ MF_LOOP static void blame_load(struct mf_api_req *r, uint64_t retry_after_ms)
 
 /* ---- vectors ---- */
 
-static void stop_watching(struct mf_api_embed *e)
+MF_LOOP static void stop_watching(struct mf_api_embed *e)
 {
     struct mf_api_crowd *crowd = &e->r->api->crowd;
 
