@@ -203,17 +203,25 @@ bool mf_cache_load(const struct mf_cache_key *k, const struct mf_frame *f,
     return is_good;
 }
 
+/* Filled up with zeros; a name of all `cap` bytes has none behind it. */
+static void put_name(char *at, const char *name, size_t cap)
+{
+    for (size_t i = 0; i < cap && name[i] != '\0'; i++) {
+        at[i] = name[i];
+    }
+}
+
 static void fill_file(char *p, const struct mf_cache_key *k, const struct mf_frame *f,
                       const struct mf_choice *c, const float *absmax)
 {
     size_t n = file_bytes(f) - SUM_LEN;
 
     memset(p, 0, AT_ABSMAX);
-    memcpy(p, MAGIC, MAGIC_LEN);
+    put_name(p, MAGIC, MAGIC_LEN);
     mf_put_u64(p + AT_PRINT, k->print);
-    memcpy(p + AT_REVISION, f->info.revision, strlen(f->info.revision));
-    memcpy(p + AT_KERNELS, c->main->name, strlen(c->main->name));
-    memcpy(p + AT_KERNELS + KERNEL_LEN, c->down->name, strlen(c->down->name));
+    put_name(p + AT_REVISION, f->info.revision, MF_REVISION_LEN);
+    put_name(p + AT_KERNELS, c->main->name, KERNEL_LEN);
+    put_name(p + AT_KERNELS + KERNEL_LEN, c->down->name, KERNEL_LEN);
     put_f32(p + AT_COSINES, c->guard_min);
     put_f32(p + AT_COSINES + sizeof(float), c->guard_mean);
     for (size_t i = 0; i < mf_absmax_count(f); i++) {

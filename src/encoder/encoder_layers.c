@@ -120,7 +120,7 @@ int mf_stack_new(struct mf_stack **out, const struct mf_frame *f,
                  const struct mf_choice *choice, const float *absmax)
 {
     size_t n = (size_t)f->info.n_layers * MF_DENSE_ROLES;
-    struct mf_stack *st = mf_calloc(1, sizeof(*st) + n * sizeof(st->dense[0]));
+    struct mf_stack *st = mf_calloc(1, sizeof(*st) + n * sizeof(struct mf_linear *));
     int rc;
 
     *out = NULL;

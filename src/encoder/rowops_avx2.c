@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#define VL 8 /* floats of a register */
+#define VL ((size_t)8) /* floats of a register */
 #define MR 4 /* rows of a tile: 4 x 3 sums, 3 columns and 1 factor of 16 registers */
 
 typedef __m256 vf;
@@ -108,7 +108,7 @@ MF_INLINE vf v_scale(vf x, vf n)
 MF_INLINE void turn_halves(vf *r)
 {
     MF_UNROLL
-    for (int i = 0; i < 8; i += 4) {
+    for (size_t i = 0; i < 8; i += 4) {
         vf a = _mm256_unpacklo_ps(r[i], r[i + 1]);
         vf b = _mm256_unpackhi_ps(r[i], r[i + 1]);
         vf c = _mm256_unpacklo_ps(r[i + 2], r[i + 3]);
@@ -125,10 +125,9 @@ MF_INLINE void v_transpose(vf *r, float *dst, size_t ld)
 {
     turn_halves(r);
     MF_UNROLL
-    for (int j = 0; j < 4; j++) {
-        v_store(dst + (size_t)j * ld, _mm256_permute2f128_ps(r[j], r[4 + j], 0x20));
-        v_store(dst + (size_t)(4 + j) * ld,
-                _mm256_permute2f128_ps(r[j], r[4 + j], 0x31));
+    for (size_t j = 0; j < 4; j++) {
+        v_store(dst + j * ld, _mm256_permute2f128_ps(r[j], r[4 + j], 0x20));
+        v_store(dst + (4 + j) * ld, _mm256_permute2f128_ps(r[j], r[4 + j], 0x31));
     }
 }
 

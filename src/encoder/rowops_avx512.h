@@ -14,8 +14,8 @@
 
 #include <immintrin.h>
 
-#define VL 16 /* floats of a register */
-#define MR 8  /* rows of a tile: 8 x 3 sums, 3 columns and 1 factor of 32 registers */
+#define VL ((size_t)16) /* floats of a register */
+#define MR 8 /* rows of a tile: 8 x 3 sums, 3 columns and 1 factor of 32 registers */
 
 typedef __m512 vf;
 
@@ -112,12 +112,12 @@ MF_INLINE void turn_quarters(vf *r)
     vf t[16];
 
     MF_UNROLL
-    for (int i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
     }
     MF_UNROLL
-    for (int i = 0; i < 16; i += 4) {
+    for (size_t i = 0; i < 16; i += 4) {
         __m512d a = _mm512_castps_pd(t[i]);
         __m512d b = _mm512_castps_pd(t[i + 2]);
         __m512d c = _mm512_castps_pd(t[i + 1]);
@@ -135,16 +135,16 @@ MF_INLINE void v_transpose(vf *r, float *dst, size_t ld)
 {
     turn_quarters(r);
     MF_UNROLL
-    for (int j = 0; j < 4; j++) {
+    for (size_t j = 0; j < 4; j++) {
         vf a = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88);
         vf b = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
         vf c = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
         vf d = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
 
-        v_store(dst + (size_t)j * ld, _mm512_shuffle_f32x4(a, b, 0x88));
-        v_store(dst + (size_t)(4 + j) * ld, _mm512_shuffle_f32x4(c, d, 0x88));
-        v_store(dst + (size_t)(8 + j) * ld, _mm512_shuffle_f32x4(a, b, 0xdd));
-        v_store(dst + (size_t)(12 + j) * ld, _mm512_shuffle_f32x4(c, d, 0xdd));
+        v_store(dst + j * ld, _mm512_shuffle_f32x4(a, b, 0x88));
+        v_store(dst + (4 + j) * ld, _mm512_shuffle_f32x4(c, d, 0x88));
+        v_store(dst + (8 + j) * ld, _mm512_shuffle_f32x4(a, b, 0xdd));
+        v_store(dst + (12 + j) * ld, _mm512_shuffle_f32x4(c, d, 0xdd));
     }
 }
 

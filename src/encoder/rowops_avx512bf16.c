@@ -11,7 +11,7 @@
 #define DOT_PAIRS(sum, a, b)                                                           \
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
 
-#define PAIR_STEP 16 /* pairs of a register: 32 dimensions */
+#define PAIR_STEP ((size_t)16) /* pairs of a register: 32 dimensions */
 
 struct bf_room {
     uint32_t *keys;   /* panels: pairs x PANEL */
@@ -25,7 +25,7 @@ struct bf_room {
 static struct bf_room bf_room_of(uint32_t n, uint32_t dim, char *work)
 {
     struct bf_room r = {.n_pad = round_up(n, PANEL),
-                        .dim_pad = round_up(dim, (size_t)2 * VL),
+                        .dim_pad = round_up(dim, 2 * VL),
                         .n_pairs = ((size_t)n + 1) / 2};
 
     r.pairs = r.dim_pad / 2;
@@ -40,7 +40,7 @@ static struct bf_room bf_room_of(uint32_t n, uint32_t dim, char *work)
 size_t mf_attention_bf16_bytes(uint32_t n, uint32_t width, uint32_t n_heads)
 {
     size_t n_pad = round_up(n, PANEL);
-    size_t dim_pad = round_up(width / n_heads, (size_t)2 * VL);
+    size_t dim_pad = round_up(width / n_heads, 2 * VL);
     size_t words = n_pad * dim_pad / 2 + ((size_t)n + 1) / 2 * dim_pad +
                    MR * dim_pad / 2 + MR * n_pad;
 
@@ -56,22 +56,27 @@ MF_INLINE __m512i to_pairs(const float *x, size_t n)
     return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
 }
 
+/* 16 keys from `j`, 16 pairs of each from `p`: what is not there is zero. */
+static void pack_pair_block(const struct head *h, size_t j, size_t p, uint32_t *out)
+{
+    vf rows[VL];
+
+    for (size_t i = 0; i < VL; i++) {
+        const float *k = h->k + (j + i) * h->ld + 2 * p;
+
+        rows[i] =
+            j + i < h->n ? _mm512_castsi512_ps(to_pairs(k, h->dim - 2 * p)) : v_zero();
+    }
+    v_transpose(rows, (float *)(void *)out, PANEL);
+}
+
 static void pack_pair_keys(const struct head *h, const struct bf_room *r)
 {
     for (size_t j = 0; j < h->n; j += VL) {
         uint32_t *panel = r->keys + j / PANEL * PANEL * r->pairs + j % PANEL;
 
-        for (uint32_t p = 0; p < r->pairs; p += PAIR_STEP) {
-            vf rows[VL];
-
-            for (size_t i = 0; i < VL; i++) {
-                rows[i] =
-                    j + i >= h->n
-                        ? v_zero()
-                        : _mm512_castsi512_ps(to_pairs(
-                              h->k + (j + i) * h->ld + (size_t)2 * p, h->dim - 2 * p));
-            }
-            v_transpose(rows, (float *)(void *)(panel + (size_t)p * PANEL), PANEL);
+        for (size_t p = 0; p < r->pairs; p += PAIR_STEP) {
+            pack_pair_block(h, j, p, panel + p * PANEL);
         }
     }
 }
@@ -113,7 +118,7 @@ MF_INLINE void pair_scores(const int rows, const struct bf_room *r,
     for (size_t p = 0; p < r->pairs; p++, panel += PANEL) {
         __m512i k0 = _mm512_loadu_si512(panel);
         __m512i k1 = _mm512_loadu_si512(panel + VL);
-        __m512i k2 = _mm512_loadu_si512(panel + (size_t)2 * VL);
+        __m512i k2 = _mm512_loadu_si512(panel + 2 * VL);
 
         MF_UNROLL
         for (int i = 0; i < rows; i++) {
@@ -128,7 +133,7 @@ MF_INLINE void pair_scores(const int rows, const struct bf_room *r,
     for (int i = 0; i < rows; i++) {
         v_store(s + (size_t)i * r->n_pad, s0[i]);
         v_store(s + (size_t)i * r->n_pad + VL, s1[i]);
-        v_store(s + (size_t)i * r->n_pad + (size_t)2 * VL, s2[i]);
+        v_store(s + (size_t)i * r->n_pad + 2 * VL, s2[i]);
     }
 }
 
@@ -196,10 +201,10 @@ MF_INLINE void load_queries(const int rows, const struct head *h,
                             const struct bf_room *r, const float *q)
 {
     for (int i = 0; i < rows; i++) {
-        for (uint32_t p = 0; p < r->pairs; p += PAIR_STEP) {
+        for (size_t p = 0; p < r->pairs; p += PAIR_STEP) {
             _mm512_storeu_si512(
                 r->query + (size_t)i * r->pairs + p,
-                to_pairs(q + (size_t)i * h->ld + (size_t)2 * p, h->dim - 2 * p));
+                to_pairs(q + (size_t)i * h->ld + 2 * p, h->dim - 2 * p));
         }
     }
 }

@@ -48,16 +48,15 @@ static inline size_t simd_attention_bytes(uint32_t n, uint32_t width, uint32_t n
     size_t dim = width / n_heads;
     size_t n_pad = round_up(n, PANEL);
 
-    return round_up((n_pad * dim + n * round_up(dim, (size_t)2 * VL) + MR * n_pad) *
-                        sizeof(float),
-                    64);
+    return round_up(
+        (n_pad * dim + n * round_up(dim, 2 * VL) + MR * n_pad) * sizeof(float), 64);
 }
 
 static inline struct room room_of(const struct head *h, void *work)
 {
     struct room r = {.keys = work,
                      .n_pad = round_up(h->n, PANEL),
-                     .dim_pad = round_up(h->dim, (size_t)2 * VL)};
+                     .dim_pad = round_up(h->dim, 2 * VL)};
 
     r.values = r.keys + r.n_pad * h->dim;
     r.scores = r.values + h->n * r.dim_pad;
@@ -87,7 +86,7 @@ static inline void pack_key_block(const struct head *h, size_t j, uint32_t d,
                                   float *out)
 {
     vf rows[VL];
-    size_t n_dims = mf_min((size_t)(h->dim - d), (size_t)VL);
+    size_t n_dims = mf_min((size_t)(h->dim - d), VL);
     float square[VL * VL];
 
     for (size_t i = 0; i < VL; i++) {
@@ -140,7 +139,7 @@ MF_INLINE void score_tile(const int rows, const struct head *h, const float *q,
     for (uint32_t d = 0; d < h->dim; d++, panel += PANEL) {
         vf k0 = v_load(panel);
         vf k1 = v_load(panel + VL);
-        vf k2 = v_load(panel + (size_t)2 * VL);
+        vf k2 = v_load(panel + 2 * VL);
 
         MF_UNROLL
         for (int i = 0; i < rows; i++) {
@@ -155,7 +154,7 @@ MF_INLINE void score_tile(const int rows, const struct head *h, const float *q,
     for (int i = 0; i < rows; i++) {
         v_store(s + (size_t)i * ld, sum[i][0]);
         v_store(s + (size_t)i * ld + VL, sum[i][1]);
-        v_store(s + (size_t)i * ld + (size_t)2 * VL, sum[i][2]);
+        v_store(s + (size_t)i * ld + 2 * VL, sum[i][2]);
     }
 }
 

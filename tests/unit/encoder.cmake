@@ -1,0 +1,6 @@
+if(TARGET mf_encoder)
+  mf_test(rowops SOURCES unit/test_rowops.c DEPENDS encoder)
+  foreach(part encoder encoder_choice)
+    mf_test(${part} SOURCES unit/test_${part}.c unit/encoder_kit.c DEPENDS encoder)
+  endforeach()
+endif()
