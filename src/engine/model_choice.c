@@ -47,6 +47,15 @@ static void say_choice(const struct mf_conf *conf, const char *chosen,
                 mf_log_quote(kernel, sizeof(kernel), m->kernel, strlen(m->kernel)));
 }
 
+/* The first time, packing and measuring takes seconds: somebody may be waiting. */
+static void say_begin(const char *chosen)
+{
+    char place[512];
+
+    mf_log_info("model_opening", "from=%s",
+                mf_log_quote(place, sizeof(place), chosen, strlen(chosen)));
+}
+
 int mf_engine_choose_model(struct mf_model **out, const struct mf_conf *conf,
                            struct mf_err *err)
 {
@@ -60,6 +69,7 @@ int mf_engine_choose_model(struct mf_model **out, const struct mf_conf *conf,
     if (strcmp(chosen, "hash") != 0) {
         rc = make_cache(cache, sizeof(cache), conf->data_dir, err);
         opt.cache_dir = cache;
+        say_begin(chosen);
     }
     if (rc == 0) {
         rc = mf_model_open(out, &opt, err);

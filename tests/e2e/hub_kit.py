@@ -2,13 +2,21 @@
 """A tiny sentence encoder as it is published, and a hub on loopback that hands it out, well or badly."""
 import hashlib
 import json
+import ssl
 import struct
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NAME = "makers/tiny"
 COMMIT = "8b3219a92973c328a8e22fadcfa821b5dc75636a"
 HIDDEN, FFN, WORDS = 8, 16, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "green", "bi", "##ke"]
+
+
+def write_tiny(folder):
+    for path, data in tiny_files().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
 
 
 def sha256(data):
@@ -57,10 +65,19 @@ def tiny_files():
     return files
 
 
+def certificate(folder):
+    """A file with a key and a certificate for 127.0.0.1 that nobody knows."""
+    key, cert, both = folder / "key.pem", folder / "cert.pem", folder / "hub.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hub", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    both.write_bytes(key.read_bytes() + cert.read_bytes())
+    return both
+
+
 class Hub:
     """Fields are what a test changes; `asked` is what came: (path, Range or None)."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         self.files = tiny_files()
         self.commit = COMMIT
         self.more_names = []       # listed beside the files
@@ -76,7 +93,11 @@ class Hub:
         self.go = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"hub": self}))
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server.server_port}"
+        if certificate:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def paths_asked(self):

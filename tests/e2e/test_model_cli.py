@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from hub_kit import COMMIT, HIDDEN, NAME, Hub, sha256
+from hub_kit import COMMIT, HIDDEN, NAME, Hub, certificate, sha256
 
 LISTED = {"config.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json", "tokenizer_config.json",
           "vocab.txt", "model.safetensors"}
@@ -21,7 +21,8 @@ def hub():
 
 
 def environment(**more):
-    plain = {k: v for k, v in os.environ.items() if k not in ("MEMFUSE_HUB", "HF_ENDPOINT")}
+    plain = {k: v for k, v in os.environ.items()
+             if k not in ("MEMFUSE_HUB", "HF_ENDPOINT") and not k.lower().endswith("_proxy")}
     return {**plain, **more}
 
 
@@ -289,6 +290,39 @@ def test_nobody_listens(hub, tmp_path):
     hub.close()
     done = refused(hub, tmp_path, NAME)
     assert done.stderr.count("once more in") == 3
+
+
+# ---- TLS ----
+
+@pytest.fixture
+def tls(tmp_path):
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    h = Hub(certificate(folder))
+    h.known = {"SSL_CERT_FILE": str(folder / "cert.pem")}
+    yield h
+    h.close()
+
+
+def test_https_asks_for_a_certificate_that_is_known(tls, tmp_path):
+    done = refused(tls, tmp_path, "TLS: ")
+    assert "once more" not in done.stderr and tls.asked == []
+    done = memfuse("pull", NAME, "--base", tls.url, cwd=tmp_path, env=tls.known)
+    assert done.returncode == 0, done.stderr
+
+
+def test_https_never_becomes_http(hub, tls, tmp_path):
+    tls.redirects["vocab.txt"] = hub.url + "/elsewhere/vocab.txt"
+    done = memfuse("pull", NAME, "--base", tls.url, cwd=tmp_path, env=tls.known)
+    assert done.returncode == 1 and "http:// is not taken" in done.stderr and hub.asked == []
+
+
+def test_the_proxy_of_the_environment_counts_but_not_on_plain_loopback(hub, tls, tmp_path):
+    nobody = {"https_proxy": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
+    done = memfuse("pull", NAME, "--base", tls.url, cwd=tmp_path, env={**tls.known, **nobody})
+    assert done.returncode == 1 and tls.asked == []
+    done = memfuse("pull", NAME, "--base", hub.url, cwd=tmp_path, env=nobody)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- usage ----
