@@ -98,9 +98,10 @@ static bool begin_call(struct mf_fake_model *f, const struct mf_text *texts, siz
 
     (void)pthread_mutex_lock(&f->lock);
     enter_call(f, texts, n);
-    while (f->held) {
+    while (f->held && f->n_let == 0) {
         (void)pthread_cond_wait(&f->released, &f->lock);
     }
+    f->n_let -= f->held;
     fails = f->fail_calls > 0;
     f->fail_calls -= fails;
     (void)pthread_mutex_unlock(&f->lock);
@@ -249,6 +250,14 @@ void mf_fake_hold(struct mf_fake_model *f)
 void mf_fake_release(struct mf_fake_model *f)
 {
     set_held(f, false);
+}
+
+void mf_fake_let(struct mf_fake_model *f, unsigned n)
+{
+    (void)pthread_mutex_lock(&f->lock);
+    f->n_let += n;
+    (void)pthread_cond_broadcast(&f->released);
+    (void)pthread_mutex_unlock(&f->lock);
 }
 
 void mf_fake_fail_calls(struct mf_fake_model *f, unsigned n)

@@ -48,6 +48,7 @@ struct mf_fake_model {
     pthread_mutex_t lock;
     pthread_cond_t released;
     bool held;
+    unsigned n_let;
     unsigned fail_calls;
     struct mf_fake_counts counts;
 };
@@ -56,6 +57,8 @@ struct mf_fake_model *mf_fake_model_open(const struct mf_fake_config *cfg);
 /* Calls that begin, and those that are in, stand still until released. */
 void mf_fake_hold(struct mf_fake_model *f);
 void mf_fake_release(struct mf_fake_model *f);
+/* n of the calls that stand still, or of the next ones, go on; the others stay. */
+void mf_fake_let(struct mf_fake_model *f, unsigned n);
 /* The next n calls fail as a whole. */
 void mf_fake_fail_calls(struct mf_fake_model *f, unsigned n);
 struct mf_fake_counts mf_fake_counts(struct mf_fake_model *f);
