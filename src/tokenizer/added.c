@@ -16,6 +16,7 @@ int mf_added_add(struct mf_added *a, const struct mf_added_token *token)
     }
     a->all[a->n] = *token;
     a->all[a->n].text.p = text;
+    a->all[a->n].cps = NULL;
     a->n++;
     if (token->normalized) {
         a->n_normalized++;
@@ -33,6 +34,39 @@ void mf_added_fini(struct mf_added *a)
     }
     mf_free(a->all);
     *a = (struct mf_added){0};
+}
+
+static int normalise_token(struct mf_added_token *k, const struct mf_normaliser *z)
+{
+    size_t at = 0;
+
+    k->n_cps = 0;
+    k->cps = mf_array(k->text.n * MF_NORM_MAX, sizeof(*k->cps));
+    if (k->cps == NULL) {
+        return MF_ENOMEM;
+    }
+    while (at < k->text.n) {
+        struct mf_norm_char c;
+        uint32_t cp;
+
+        at += mf_norm_decode(k->text, at, &cp);
+        mf_normalise(z, cp, &c);
+        memcpy(k->cps + k->n_cps, c.cp, c.n * sizeof(*c.cp));
+        k->n_cps += c.n;
+    }
+    return k->n_cps > 0 ? 0 : MF_EINVAL;
+}
+
+int mf_added_normalise(struct mf_added *a, const struct mf_normaliser *z)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < a->n; i++) {
+        if (a->all[i].normalized) {
+            rc = normalise_token(&a->all[i], z);
+        }
+    }
+    return rc;
 }
 
 const struct mf_added_token *mf_added_at(const struct mf_added *a, struct mf_slice text,

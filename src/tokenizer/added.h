@@ -10,8 +10,7 @@
 #ifndef MF_TOKENIZER_ADDED_H
 #define MF_TOKENIZER_ADDED_H
 
-#include "base/base.h"
-#include "base/str.h"
+#include "tokenizer/normalise.h"
 
 #define MF_ADDED_MAX   10000
 #define MF_ADDED_BYTES 1024
@@ -32,9 +31,12 @@ struct mf_added {
     bool begins[256]; /* some token that is not normalised begins with this byte */
 };
 
-/* Copies the token's text. */
+/* Copies the token's text, and forgets its `cps`. */
 MF_MUST MF_ANY int mf_added_add(struct mf_added *a, const struct mf_added_token *token);
 MF_ANY void mf_added_fini(struct mf_added *a);
+/* Normalises those that want it. MF_EINVAL: nothing is left of one. */
+MF_MUST MF_ANY int mf_added_normalise(struct mf_added *a,
+                                      const struct mf_normaliser *z);
 /* The longest token, none of the normalised, that stands at text.p[at], or NULL. */
 MF_ANY const struct mf_added_token *mf_added_at(const struct mf_added *a,
                                                 struct mf_slice text, size_t at);

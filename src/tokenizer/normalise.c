@@ -64,6 +64,16 @@ uint8_t mf_norm_order(uint32_t cp)
     return mf_uni_orders[low].order;
 }
 
+bool mf_norm_is_mark(uint32_t cp)
+{
+    return in_ranges(mf_uni_marks, mf_uni_n_marks, cp);
+}
+
+bool mf_norm_is_blank(uint32_t cp)
+{
+    return in_ranges(mf_uni_blanks, mf_uni_n_blanks, cp);
+}
+
 static const struct mf_uni_several *find_several(uint32_t cp)
 {
     size_t low = 0, high = mf_uni_n_several;
@@ -352,6 +362,14 @@ void mf_normalise(const struct mf_normaliser *z, uint32_t cp, struct mf_norm_cha
     out->cp[0] = moved(cp, entry);
     if (out->class == MF_NORM_SEVERAL) {
         become_several(cp, out);
+
+    } else if (out->class == MF_NORM_ALONE) {
+        out->n = 3;
+        out->cp[1] = out->cp[0];
+        out->cp[0] = out->cp[2] = ' ';
+
+    } else if (out->class == MF_NORM_BLANK && z->flags.clean_text) {
+        out->cp[0] = ' ';
     }
 }
 
@@ -415,4 +433,22 @@ size_t mf_norm_decode(struct mf_slice text, size_t at, uint32_t *cp)
     }
     *cp = n == 1 ? 0xFFFD : c;
     return n;
+}
+
+size_t mf_norm_step_back(struct mf_slice text, size_t begin, size_t at)
+{
+    size_t first = at - 1;
+
+    for (size_t i = at - 1; at - i <= 4; i--) {
+        uint32_t cp;
+
+        if (((unsigned char)text.p[i] & 0xC0) != 0x80) {
+            first = i + mf_norm_decode(text, i, &cp) == at ? i : first;
+            break;
+        }
+        if (i == begin) {
+            break;
+        }
+    }
+    return first;
 }

@@ -8,7 +8,7 @@
  *
  * Owns:    the table
  * Thread:  made by one, then read by any
- * Limits:  a character becomes at most MF_NORM_MAX others
+ * Limits:  a character becomes at most MF_NORM_MAX others (blanks around CJK counted)
  * Fails:   MF_ENOMEM
  */
 #ifndef MF_TOKENIZER_NORMALISE_H
@@ -24,7 +24,7 @@ enum mf_norm_class {
     MF_NORM_GONE,
     MF_NORM_BLANK,
     MF_NORM_PUNCT,  /* a word of its own */
-    MF_NORM_ALONE,  /* CJK: a word of its own, between two blanks */
+    MF_NORM_ALONE,  /* CJK: a letter between two blanks */
     MF_NORM_SEVERAL /* becomes several letters; only in the table */
 };
 
@@ -53,10 +53,15 @@ MF_ANY void mf_normalise(const struct mf_normaliser *z, uint32_t cp,
                          struct mf_norm_char *out);
 /* The canonical combining class of what `cp` begins with when decomposed. */
 MF_ANY uint8_t mf_norm_order(uint32_t cp);
+/* Whether nothing is left of `cp` when accents are stripped. */
+MF_ANY bool mf_norm_is_mark(uint32_t cp);
+MF_ANY bool mf_norm_is_blank(uint32_t cp); /* white space, with or without cleaning */
 
 /* The character at text.p[at], at < text.n: its code point, its length. Damage reads as
  * U+FFFD, one for each longest run of bytes that begins a valid sequence. */
 MF_ANY size_t mf_norm_decode(struct mf_slice text, size_t at, uint32_t *cp);
+/* Where the character begins that ends before text.p[at]; not before `begin` < at. */
+MF_ANY size_t mf_norm_step_back(struct mf_slice text, size_t begin, size_t at);
 MF_ANY size_t mf_norm_encode(uint32_t cp, char out[4]);
 
 #endif

@@ -1,0 +1,1 @@
+mf_fuzzer(tokenizer DEPENDS tokenizer)
