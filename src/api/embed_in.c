@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/embed_in.h"
 
-/* A text without words is no text; what a token is, the model knows only later: four
- * bytes are one, and two stand around them. */
+/* What a token is, the model knows only later: four bytes are taken for one. */
 #define BYTES_A_TOKEN 4U
-#define SPECIALS      2U
 
 /* ---- texts ---- */
 
@@ -188,9 +186,9 @@ static void check_tokens(const struct mf_json_at *at,
     size_t sum = 0;
 
     for (size_t i = 0; i < wish->n; i++) {
-        size_t n = wish->texts[i].n / BYTES_A_TOKEN + SPECIALS;
+        size_t n = wish->texts[i].n / BYTES_A_TOKEN + rules->model->n_special + 1;
 
-        sum += mf_min(n, (size_t)rules->model->window);
+        sum += mf_min(n, (size_t)mf_embed_max_tokens(rules->model));
     }
     if (sum > MF_OPENAI_MAX_TOKENS) {
         (void)mf_json_fault(at, "input", MF_ETOOBIG, "too_long",

@@ -33,6 +33,12 @@ struct mf_embed_wish {
     bool special;           /* TEI's tokenize */
 };
 
+/* Tokens of the longest text that is read whole. */
+static inline uint32_t mf_embed_max_tokens(const struct mf_model_info *m)
+{
+    return m->window + m->n_special;
+}
+
 MF_ANY void mf_embed_in_openai(const struct mf_json_at *at,
                                const struct mf_embed_rules *rules,
                                struct mf_embed_wish *out);

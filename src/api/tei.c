@@ -123,13 +123,14 @@ int mf_handle_tei_info(struct mf_api_req *r)
     mf_json_put_str(out, m->name);
     MF_JSON_PUT(out, ",\"model_type\":{\"embedding\":{\"pooling\":");
     mf_json_put_str(out, m->pooling);
-    mf_buf_addf(
-        out,
-        "}},\"max_concurrent_requests\":%" PRIu64 ",\"max_input_length\":%" PRIu32
-        ",\"max_batch_tokens\":%" PRIu32 ",\"max_batch_requests\":%" PRIu32
-        ",\"max_client_batch_size\":%" PRIu64 ",\"auto_truncate\":",
-        c->server_max_connections, m->window, mf_max(m->batch_tokens, m->window),
-        m->batch_texts, c->embed_max_client_batch);
+    mf_buf_addf(out,
+                "}},\"max_concurrent_requests\":%" PRIu64
+                ",\"max_input_length\":%" PRIu32 ",\"max_batch_tokens\":%" PRIu32
+                ",\"max_batch_requests\":%" PRIu32 ",\"max_client_batch_size\":%" PRIu64
+                ",\"auto_truncate\":",
+                c->server_max_connections, mf_embed_max_tokens(m),
+                mf_max(m->batch_tokens, mf_embed_max_tokens(m)), m->batch_texts,
+                c->embed_max_client_batch);
     mf_json_put_bool(out, c->embed_auto_truncate);
     MF_JSON_PUT(out,
                 ",\"tokenization_workers\":1,\"version\":\"" MF_VERSION

@@ -135,8 +135,8 @@ MF_LOOP static void blame_text(struct mf_api_embed *e, size_t i, int rc)
         (void)mf_err_set(err, rc,
                          "`%s` must have less than %u tokens, text %zu has more: cut "
                          "it, or send \"truncate\": true",
-                         r->u.call.field, mf_service_info(e->req.service)->window + 1,
-                         i);
+                         r->u.call.field,
+                         mf_embed_max_tokens(mf_service_info(e->req.service)) + 1, i);
     } else if (rc == MF_EUNPROCESSABLE && e->looks != NULL) {
         (void)mf_err_set(err, rc, "%.*s has no vectors for the tokens of a text",
                          (int)e->model.n, e->model.p);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The routes of text-embeddings-inference: bare lists, flat errors, its headers."""
 import math
+import os
 
 import pytest
 
@@ -160,6 +161,44 @@ def test_wrong_methods_speak_the_same_words(server):
     refused(response, 405, "Validation")
     assert response.headers["Allow"] == "POST"
 
+
+# ---- with a sentence encoder ----
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    from conftest import Server, stop_well
+    model = os.environ.get("MEMFUSE_TEST_MODEL")
+    if not model:
+        pytest.skip("needs the folder of a sentence encoder in $MEMFUSE_TEST_MODEL")
+    s = Server(tmp_path_factory.mktemp("encoder") / "data", f"embed.model={model}")
+    yield s
+    stop_well(s)
+
+
+def test_an_encoder_finds_meanings(encoder):
+    a, b, c = rows(post(encoder, "/embed", inputs=["How old are you?", "What is your age?", "The train is late"]), 3)
+    assert sum(x * y for x, y in zip(a, b)) > 0.6 > 0.4 > sum(x * y for x, y in zip(a, c))
+
+
+def test_the_vectors_of_an_encoders_tokens_make_that_of_the_text(encoder):
+    tokens = rows(post(encoder, "/embed_all", inputs="Deep learning"), 1)[0]
+    assert len(tokens) == len(rows(post(encoder, "/tokenize", inputs="Deep learning"), 1)[0])
+    if encoder.request("GET", "/info").json()["model_type"]["embedding"]["pooling"] == "mean":
+        mean = [sum(column) for column in zip(*tokens)]
+        length = math.hypot(*mean)
+        want = rows(post(encoder, "/embed", inputs="Deep learning"), 1)[0]
+        assert sum(m / length * w for m, w in zip(mean, want)) > 0.999
+
+
+def test_an_encoder_reads_as_many_tokens_as_it_says(encoder):
+    most = encoder.request("GET", "/info").json()["max_input_length"]
+    fits, too_long = " ".join(["word"] * (most - 2)), " ".join(["word"] * (most - 1))
+    assert post(encoder, "/embed", inputs=fits).headers["x-compute-tokens"] == str(most)
+    assert f"less than {most + 1} tokens" in refused(post(encoder, "/embed", inputs=too_long), 413, "Validation")
+    assert post(encoder, "/embed", inputs=too_long, truncate=True).headers["x-compute-tokens"] == str(most)
+
+
+# ---- keys ----
 
 def test_asks_for_a_key_but_not_for_health(start_server, tmp_path):
     s = start_server("embed.model=hash", *admin_settings(tmp_path))
