@@ -52,15 +52,22 @@ static struct mf_linear *layer_new(const struct mf_linear_source *src,
     return l;
 }
 
-/* Where the weight of column n and input k stands. */
-static void *place(const struct mf_linear *l, uint32_t n, uint32_t k)
+/* Where the first weight of column n stands. */
+static unsigned char *column_of(const struct mf_linear *l, uint32_t n)
 {
-    const struct mf_linear_kernel *kernel = l->kernel;
-    uint32_t group = MF_GROUP_BYTES / kernel->bytes;
-    size_t row = (size_t)(k / group) * kernel->width + n % kernel->width;
+    uint32_t width = l->kernel->width;
 
-    return l->w + n / kernel->width * l->panel_bytes + row * MF_GROUP_BYTES +
-           (size_t)(k % group) * kernel->bytes;
+    return l->w + n / width * l->panel_bytes + (size_t)(n % width) * MF_GROUP_BYTES;
+}
+
+/* The weight of input k: its group is in row (byte / 4) of the panel. */
+static void put(const struct mf_linear *l, unsigned char *column, uint32_t k,
+                const void *w)
+{
+    size_t byte = (size_t)k * l->kernel->bytes;
+    size_t row = byte / MF_GROUP_BYTES * MF_GROUP_BYTES * l->kernel->width;
+
+    memcpy(column + row + byte % MF_GROUP_BYTES, w, l->kernel->bytes);
 }
 
 /* One factor an input, so that the large inputs and the large weights of it share the
@@ -83,40 +90,47 @@ static float smoothed(const struct mf_linear *l, const float *row, uint32_t k)
     return l->smooth == NULL ? row[k] : row[k] / l->smooth[k];
 }
 
+/* NaN becomes 0, what is too large the largest. */
+static int16_t to_s8(float w)
+{
+    if (!(w > -S8_MAX)) {
+        return isnan(w) ? 0 : -(int16_t)S8_MAX;
+    }
+    return (int16_t)lrintf(w < S8_MAX ? w : S8_MAX);
+}
+
 static void pack_int8_column(struct mf_linear *l, const float *row, uint32_t n)
 {
+    unsigned char *column = column_of(l, n);
     float max = 0;
     float scale;
 
     for (uint32_t k = 0; k < l->k; k++) {
-        max = fmaxf(max, fabsf(smoothed(l, row, k)));
+        float w = fabsf(smoothed(l, row, k));
+
+        max = w > max ? w : max;
     }
-    scale = fmaxf(max / S8_MAX, MIN_SCALE);
+    scale = mf_max(max / S8_MAX, MIN_SCALE);
     l->scale[n] = scale;
     for (uint32_t k = 0; k < l->k; k++) {
-        float w = fmaxf(fminf(smoothed(l, row, k) / scale, S8_MAX), -S8_MAX);
-        int16_t q16 = (int16_t)lrintf(w);
+        int16_t q16 = to_s8(smoothed(l, row, k) / scale);
         int8_t q8 = (int8_t)q16;
+        bool is_byte = l->kernel->bytes == sizeof(q8);
 
         l->sum[n] += q16;
-        if (l->kernel->bytes == sizeof(q8)) {
-            memcpy(place(l, n, k), &q8, sizeof(q8));
-        } else {
-            memcpy(place(l, n, k), &q16, sizeof(q16));
-        }
+        put(l, column, k, is_byte ? (const void *)&q8 : &q16);
     }
 }
 
 static void pack_float_column(struct mf_linear *l, const float *row, uint32_t n)
 {
+    unsigned char *column = column_of(l, n);
+
     for (uint32_t k = 0; k < l->k; k++) {
         uint16_t half = mf_linear_bf16(row[k]);
+        bool is_half = l->kernel->precision == MF_PREC_BF16;
 
-        if (l->kernel->precision == MF_PREC_BF16) {
-            memcpy(place(l, n, k), &half, sizeof(half));
-        } else {
-            memcpy(place(l, n, k), &row[k], sizeof(row[k]));
-        }
+        put(l, column, k, is_half ? (const void *)&half : &row[k]);
     }
 }
 
