@@ -19,11 +19,11 @@ build: build-deps ## build/release/memfuse
 	@cmake --build build/release --target memfuse
 
 model:    ## fetch the sentence encoder all-MiniLM-L6-v2 into ./models, once
-	@tools/model.sh $(MODELS)
+	@tools/model.sh "$(MODELS)"
 
 run: build ## build and serve from an embedded store in ./data
 	@mkdir -p $(DATA)
-	@tools/run.sh build/release/memfuse $(DATA) $(MODELS) $(MODEL)
+	@tools/run.sh build/release/memfuse "$(DATA)" "$(MODELS)" "$(MODEL)"
 
 test:     ## everything that CI checks
 	@tools/test.sh

@@ -2,6 +2,8 @@
 """memfuse model pull, list, info, verify, against a hub on loopback."""
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import time
@@ -69,6 +71,19 @@ def test_pull_brings_what_is_needed_and_what_the_hub_published(hub, tmp_path):
     assert hub.paths_asked()[-1] == "model.safetensors" and "pytorch_model.bin" not in hub.paths_asked()
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["tiny"]
     assert "\r" not in done.stderr and "config.json: " in done.stderr
+
+
+def test_a_terminal_gets_a_bar(hub, tmp_path):
+    ours, theirs = pty.openpty()
+    words = [os.environ["MEMFUSE_BIN"], "model", "pull", NAME, "--base", hub.url]
+    done = subprocess.run(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, timeout=60, check=False,
+                          env=environment())
+    os.close(theirs)
+    told = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert re.search(r"\r\S*\[#{24}\] 100% .* MiB/s  model\.safetensors", told)
+    assert f"\x1b[Kmodel.safetensors: {len(hub.files['model.safetensors'])} bytes" in told
 
 
 def test_pull_of_what_is_there_asks_for_the_listing_only(hub, tmp_path):
