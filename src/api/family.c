@@ -121,3 +121,34 @@ void mf_family_error(struct mf_buf *b, enum mf_family f, int status, const char 
     put_or_null(b, openai_code(status, field));
     MF_JSON_PUT(b, "}}");
 }
+
+static struct mf_slice pick(enum mf_family f, const char *native, const char *openai,
+                            const char *tei)
+{
+    return mf_slice_str(f == MF_FAMILY_OPENAI ? openai
+                        : f == MF_FAMILY_TEI  ? tei
+                                              : native);
+}
+
+struct mf_slice mf_family_no_memory(enum mf_family f)
+{
+    return pick(f,
+                "{\"status\":\"error\",\"code\":503,\"data\":null,\"message\":\"out of "
+                "memory\",\"errors\":[{\"field\":\"general\",\"message\":\"out of "
+                "memory\"}]}",
+                "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\","
+                "\"param\":null,\"code\":null}}",
+                "{\"error\":\"out of memory\",\"error_type\":\"Unhealthy\"}");
+}
+
+struct mf_slice mf_family_no_key(enum mf_family f)
+{
+    return pick(
+        f,
+        "{\"status\":\"error\",\"code\":401,\"data\":null,\"message\":\"Authentication "
+        "failed: Missing API key\",\"errors\":[{\"field\":\"api_key\",\"message\":\"API "
+        "key is required\"}]}",
+        "{\"error\":{\"message\":\"API key is required\",\"type\":"
+        "\"authentication_error\",\"param\":null,\"code\":\"invalid_api_key\"}}",
+        "{\"error\":\"API key is required\",\"error_type\":\"Unauthorized\"}");
+}

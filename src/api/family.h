@@ -27,4 +27,8 @@ MF_ANY int mf_family_status(enum mf_family f, int code);
 MF_ANY void mf_family_error(struct mf_buf *b, enum mf_family f, int status,
                             const char *field, const char *message);
 
+/* Answers that must be there without memory, and before a body is read. */
+MF_ANY struct mf_slice mf_family_no_memory(enum mf_family f);
+MF_ANY struct mf_slice mf_family_no_key(enum mf_family f);
+
 #endif

@@ -12,10 +12,6 @@
 #define HEADERS_MAX    1024U
 #define NS_PER_MS      1000000U
 
-static const char no_memory[] =
-    "{\"status\":\"error\",\"code\":503,\"data\":null,\"message\":\"out of memory\","
-    "\"errors\":[{\"field\":\"general\",\"message\":\"out of memory\"}]}";
-
 /* ---- answers ---- */
 
 /* A name for the request, which clients put into their reports: theirs or ours. */
@@ -85,7 +81,7 @@ void mf_api_send_out(struct mf_api_req *r, int status, const char *headers)
 
     if (mf_buf_status(&a->out) < 0) {
         status = 503;
-        body = mf_slice_of(no_memory, sizeof(no_memory) - 1);
+        body = mf_family_no_memory(r->family);
         headers = NULL;
     }
     mf_api_send(r, status, body, headers);
@@ -335,12 +331,10 @@ void mf_api_on_request(struct mf_http_req *http, void *arg)
 
     mf_loop_assert(a->loop);
     if (r == NULL) {
-        struct mf_http_reply reply = {.status = 503,
-                                      .content_type = MF_JSON_TYPE,
-                                      .body = MF_SLICE(""),
-                                      .retry_after_s = 1};
+        struct mf_http_reply reply = {
+            .status = 503, .content_type = MF_JSON_TYPE, .retry_after_s = 1};
 
-        reply.body = mf_slice_of(no_memory, sizeof(no_memory) - 1);
+        reply.body = mf_family_no_memory(mf_family_of(http->path));
         mf_http_reply(http, &reply);
         return;
     }
@@ -356,20 +350,10 @@ void mf_api_on_request(struct mf_http_req *http, void *arg)
 /* No body is read for a client that shows no key. */
 int mf_api_on_head(struct mf_http_req *http, void *arg)
 {
-    static const struct mf_slice bodies[] = {
-        [MF_FAMILY_NATIVE] = MF_SLICE(
-            "{\"status\":\"error\",\"code\":401,\"data\":null,\"message\":"
-            "\"Authentication failed: Missing API key\",\"errors\":[{\"field\":"
-            "\"api_key\",\"message\":\"API key is required\"}]}"),
-        [MF_FAMILY_OPENAI] = MF_SLICE(
-            "{\"error\":{\"message\":\"API key is required\",\"type\":"
-            "\"authentication_error\",\"param\":null,\"code\":\"invalid_api_key\"}}"),
-        [MF_FAMILY_TEI] = MF_SLICE(
-            "{\"error\":\"API key is required\",\"error_type\":\"Unauthorized\"}")};
     const struct mf_api *a = arg;
     struct mf_http_reply reply = {.status = 401,
                                   .content_type = MF_JSON_TYPE,
-                                  .body = bodies[mf_family_of(http->path)],
+                                  .body = mf_family_no_key(mf_family_of(http->path)),
                                   .extra_headers = "WWW-Authenticate: Bearer\r\n"};
 
     mf_loop_assert(a->loop);
