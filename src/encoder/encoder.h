@@ -16,7 +16,9 @@
  * Limits:  a text of info.window pieces; a scratch of the tokens it was made for
  * Fails:   open: MF_ENOMEM, MF_EINVAL (a precision this CPU does not have, an
  * architecture or activation not supported, a guard not passed when the precision was
- * asked for); run: MF_EBACKEND when a result is not finite (`rc` of that text)
+ * asked for); run: MF_EBACKEND when a result is not finite, and when a text has no
+ * piece, more than the window, or one that the weights do not know (`rc` of that text;
+ * its floats are 0)
  */
 #ifndef MF_ENCODER_ENCODER_H
 #define MF_ENCODER_ENCODER_H
@@ -59,7 +61,8 @@ struct mf_encoder_info {
     const char *precision;       /* "f32", "bf16", "fp16", "int8", "int8+bf16" */
     const char *kernel;          /* of the linear layers */
     const char *isa;             /* of the row operations */
-    float guard_min, guard_mean; /* cosine against f32; 1 for f32 */
+    float guard_min, guard_mean; /* cosine against f32; 1 for f32; 0 when not measured,
+                                    since there were no texts to guard by */
     double gops;                 /* measured when it was chosen; 0 from the cache */
     bool was_cached;
 };
@@ -70,7 +73,8 @@ MF_MUST MF_ANY int mf_encoder_open(struct mf_encoder **out, const struct mf_weig
 MF_ANY void mf_encoder_close(struct mf_encoder *e);
 MF_ANY const struct mf_encoder_info *mf_encoder_info(const struct mf_encoder *e);
 
-/* Work memory for batches of up to max_tokens pieces in all (at least the window). */
+/* Work memory for batches of up to max_tokens pieces in all (raised to the window).
+ * More of them in one run are taken in several turns. */
 MF_MUST MF_ANY int mf_scratch_new(struct mf_scratch **out, const struct mf_encoder *e,
                                   size_t max_tokens);
 MF_ANY void mf_scratch_free(struct mf_scratch *s);
