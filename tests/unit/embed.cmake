@@ -13,3 +13,9 @@ mf_test(embed_load SOURCES unit/test_embed_load.c DEPENDS embed fakemodel)
 mf_test(embed_cancel SOURCES unit/test_embed_cancel.c DEPENDS embed fakemodel)
 mf_test(transformer SOURCES unit/test_transformer.c lib/model_folder.c DEPENDS embed weights)
 mf_test(embed_spare SOURCES unit/test_embed_spare.c DEPENDS embed fakemodel)
+mf_test(transformer_flood SOURCES unit/test_transformer_flood.c lib/model_folder.c
+        DEPENDS embed weights)
+# The same, longer: make torture.
+add_test(NAME torture.transformer_flood COMMAND test_transformer_flood)
+set_tests_properties(torture.transformer_flood PROPERTIES LABELS torture TIMEOUT 3600
+  ENVIRONMENT "MF_FLOOD_TOKENS=24000000")
