@@ -35,3 +35,14 @@ for script in start query ingest sustained; do
   echo "==== $script"
   "$venv/bin/python" "bench/$script.py" "$build"
 done
+
+model=${MEMFUSE_TEST_MODEL:-models/all-MiniLM-L6-v2}
+for script in embed; do
+  echo
+  echo "==== $script"
+  if [ -f "$model/model.safetensors" ]; then
+    "$venv/bin/python" "bench/$script.py" "$build" "$model"
+  else
+    echo "no sentence encoder in $model: run make model, or set MEMFUSE_TEST_MODEL"
+  fi
+done

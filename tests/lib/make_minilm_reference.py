@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes tests/data/minilm_reference.json: piece ids and the vectors that the published
-all-MiniLM-L6-v2 weights give in double precision, rounded to float32.
+"""Makes tests/data/minilm_reference.json: piece ids and the vectors that
+sentence-transformers gives with the published all-MiniLM-L6-v2 weights, f32 on the CPU.
 
     python make_minilm_reference.py MODEL_FOLDER > ../data/minilm_reference.json
     python make_minilm_reference.py MODEL_FOLDER IDS OUT
 
-The second form reads lines of piece ids and writes float32 vectors (for comparing more
-texts than the committed ones). Needs numpy, safetensors; the first form tokenizers, too.
-Written from the definition of BERT; shares nothing with the engine. Vectors in the table
-are little-endian float32 in hexadecimal.
+The second form reads lines of piece ids and writes the float32 vectors of the model below
+(for comparing more texts than the committed ones). That one is written from the definition
+of BERT, computes in double and shares nothing with the engine; the first form refuses to
+make a table from which it differs. Needs numpy, safetensors; the first form
+sentence-transformers, too. Vectors in the table are little-endian float32 in hexadecimal.
 """
 import hashlib
 import json
@@ -22,6 +23,7 @@ from safetensors.numpy import load_file
 
 HEADS = 12
 EPS = 1e-12
+AGREE = 1e-6
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -48,6 +50,30 @@ TEXTS = [
     "My sister is allergic to nuts, so please do not put almonds into the cake. "
     "She likes lemon, though, and anything with poppy seeds.",
     "wordpiecesplitting antidisestablishmentarianism xylophonquartz",
+    "Yes.",
+    "   spaces   everywhere\tand a tab\n\nand lines   ",
+    "ALL CAPITALS, PLEASE!",
+    "Ich hätte gern zwei Brötchen, aber ohne Butter; danke schön.",
+    "Kan du skicka protokollet från mötet i fredags?",
+    "Wczoraj wieczorem padał śnieg, a dziś świeci słońce.",
+    "Dün akşam İstanbul'da hava çok güzeldi.",
+    "Завтра мы идём в театр с бабушкой.",
+    "شما فردا به مدرسه می‌روید؟",
+    "ஆசிரியர் புத்தகத்தை வாசிக்கிறார்.",
+    "ანა სკოლაში მიდის.",
+    "Հայաստանի մայրաքաղաքը Երևանն է։",
+    "አዲስ አበባ ትልቅ ከተማ ናት።",
+    "東京タワーはとても高いですね。写真を撮りましょう！",
+    "他昨天买了三本关于历史的书，还没开始看。",
+    "x = [i ** 2 for i in range(10) if i % 3 != 0]  # squares",
+    "Error: ENOENT: no such file or directory, open '/etc/app/config.yaml'",
+    "https://example.org/search?q=memory&lang=en#results",
+    "Meet me at 18:45, platform 9, coach B; ticket no. 4471-0093.",
+    "∀ε>0 ∃δ>0: |x−a|<δ ⇒ |f(x)−f(a)|<ε",
+    "caf\u0065\u0301 na\u00efve r\u00e9sum\u00e9",
+    "My doctor moved the appointment to next Tuesday, and my knee still hurts when I climb "
+    "stairs, so I will take the lift until then.",
+    "[CLS] looks like a special token [SEP] but the user typed it",
     "Long: " + "the committee met again and postponed the decision about the bridge "
     "over the river because nobody had brought the drawings. " * 14,
 ]
@@ -105,17 +131,25 @@ def embed_file(model: Model, ids: str, out: str) -> None:
 
 
 def table(model: Model, folder: pathlib.Path) -> None:
-    from tokenizers import Tokenizer
+    import sentence_transformers
+    import torch
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length=256)
+    peer = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
     weights = (folder / "model.safetensors").read_bytes()
-    head = {"model": "all-MiniLM-L6-v2", "revision": hashlib.sha256(weights).hexdigest()}
+    head = {
+        "model": "all-MiniLM-L6-v2",
+        "revision": hashlib.sha256(weights).hexdigest(),
+        "made_by": f"sentence-transformers {sentence_transformers.__version__}, "
+        f"torch {torch.__version__.split('+')[0]}",
+    }
     rows = []
     for text in TEXTS:
-        ids = tokenizer.encode(text).ids
-        rows.append({"text": text, "ids": ids, "vector": model.embed(ids).tobytes().hex()})
+        ids = peer.preprocess([text])["input_ids"][0].tolist()
+        vector = peer.encode([text], normalize_embeddings=True)[0].astype("<f4")
+        off = float(abs(vector - model.embed(ids)).max())
+        if off > AGREE:
+            sys.exit(f"{text!r}: differs from the model in double by {off:.2g}")
+        rows.append({"text": text, "ids": ids, "vector": vector.tobytes().hex()})
     print(json.dumps(head)[:-1] + ', "texts": [')
     print(",\n".join(json.dumps(r, ensure_ascii=False) for r in rows))
     print("]}")
