@@ -69,7 +69,7 @@ static struct mf_tokenizer *open_made_up(struct mf_err *err)
     mf_buf_init(&vocab);
     mf_buf_init(&config);
     mf_buf_add_str(&vocab, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n.\n?\n'\n");
-    for (char c = '0'; c <= 'z'; c++) {
+    for (int c = '0'; c <= 'z'; c++) {
         mf_buf_addf(&vocab, "%c\n##%c\n", c, c);
     }
     for (size_t i = 0; i < mf_countof(words); i++) {

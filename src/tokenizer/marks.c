@@ -110,11 +110,12 @@ static void put_order(const struct run *r, uint8_t order, uint32_t n_before,
         }
     }
     while (at < r->end && next_mark(r->z, r->text, &at, &m)) {
-        if (m.order == order) {
-            go_to(r, &place, ++n_before);
-            if (m.stays) {
-                put(arg, m.cp, place.m.from, place.m.to);
-            }
+        if (m.order != order) {
+            continue;
+        }
+        go_to(r, &place, ++n_before);
+        if (m.stays) {
+            put(arg, m.cp, place.m.from, place.m.to);
         }
     }
 }

@@ -35,7 +35,7 @@ static int read_all(int fd, const char *name, struct mf_buf *out, struct mf_err 
             return 0;
         }
         out->n += (size_t)n;
-        if (out->n > MF_TOKENIZER_FILE_MAX) {
+        if (out->n > (size_t)MF_TOKENIZER_FILE_MAX) {
             return mf_err_set(err, MF_EINVAL, "%s: more than %d bytes", name,
                               MF_TOKENIZER_FILE_MAX);
         }

@@ -29,39 +29,37 @@ static uint32_t moved(uint32_t cp, uint32_t entry)
 
 /* ---- the tables of facts ---- */
 
-static bool in_ranges(const struct mf_uni_range *r, size_t n, uint32_t cp)
+/* The first of `n` rows of `size` bytes whose last code point is not before `cp`;
+ * `last` is that of the first row. */
+static size_t row_of(const uint32_t *last, size_t size, size_t n, uint32_t cp)
 {
-    size_t low = 0, high = n;
+    size_t low = 0, high = n, stride = size / sizeof(*last);
 
     while (low < high) {
         size_t mid = (low + high) / 2;
 
-        if (r[mid].last < cp) {
+        if (last[mid * stride] < cp) {
             low = mid + 1;
         } else {
             high = mid;
         }
     }
-    return low < n && cp >= r[low].first;
+    return low;
+}
+
+static bool in_ranges(const struct mf_uni_range *r, size_t n, uint32_t cp)
+{
+    size_t i = row_of(&r[0].last, sizeof(*r), n, cp);
+
+    return i < n && cp >= r[i].first;
 }
 
 uint8_t mf_norm_order(uint32_t cp)
 {
-    size_t low = 0, high = mf_uni_n_orders;
+    const struct mf_uni_order *o = mf_uni_orders;
+    size_t i = row_of(&o[0].last, sizeof(*o), mf_uni_n_orders, cp);
 
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-
-        if (mf_uni_orders[mid].last < cp) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    if (low == mf_uni_n_orders || cp < mf_uni_orders[low].first) {
-        return 0;
-    }
-    return mf_uni_orders[low].order;
+    return i < mf_uni_n_orders && cp >= o[i].first ? o[i].order : 0;
 }
 
 bool mf_norm_is_mark(uint32_t cp)
@@ -74,40 +72,15 @@ bool mf_norm_is_blank(uint32_t cp)
     return in_ranges(mf_uni_blanks, mf_uni_n_blanks, cp);
 }
 
-static const struct mf_uni_several *find_several(uint32_t cp)
-{
-    size_t low = 0, high = mf_uni_n_several;
-
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-
-        if (mf_uni_several[mid].cp < cp) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return &mf_uni_several[low];
-}
-
 static uint32_t small_letter(uint32_t cp)
 {
-    size_t low = 0, high = mf_uni_n_lowers;
+    const struct mf_uni_lower *l = mf_uni_lowers;
+    size_t i = row_of(&l[0].last, sizeof(*l), mf_uni_n_lowers, cp);
 
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-
-        if (mf_uni_lowers[mid].last < cp) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    if (low == mf_uni_n_lowers || cp < mf_uni_lowers[low].first ||
-        (cp - mf_uni_lowers[low].first) % mf_uni_lowers[low].step != 0) {
+    if (i == mf_uni_n_lowers || cp < l[i].first || (cp - l[i].first) % l[i].step != 0) {
         return cp;
     }
-    return cp + (mf_uni_lowers[low].to - mf_uni_lowers[low].first);
+    return cp + (l[i].to - l[i].first);
 }
 
 /* ---- painting the table ---- */
@@ -163,29 +136,42 @@ static int paint_page(struct mf_normaliser *z, uint32_t first, uint32_t entry,
     return 0;
 }
 
-/* The class, where the code point stays as it is; `shared` pages must not be painted on
- * afterwards, except as a whole. */
+/* Whether a page lies in the range from `cp` on and nothing was painted on it. */
+static bool is_free_page(const struct mf_normaliser *z, uint32_t cp, uint32_t last)
+{
+    return cp % PAGE == 0 && last - cp >= PAGE - 1 && z->index[cp / PAGE] == 0;
+}
+
+static int paint_range(struct mf_normaliser *z, struct mf_uni_range r,
+                       enum mf_norm_class class, uint16_t *shared)
+{
+    uint32_t *page = NULL;
+    int rc = 0;
+
+    for (uint32_t cp = r.first; rc == 0 && cp <= r.last; cp++) {
+        if (is_free_page(z, cp, r.last)) {
+            rc = paint_page(z, cp, class, shared);
+            cp += PAGE - 1;
+            continue;
+        }
+        rc = page_of(z, cp, &page);
+        if (rc == 0) {
+            page[cp % PAGE] = (page[cp % PAGE] & ~CLASS_MASK) | class;
+        }
+    }
+    return rc;
+}
+
+/* The class; the code points stay what they became. A page that is shared must not be
+ * painted on afterwards: what does that comes first. */
 static int paint_class(struct mf_normaliser *z, const struct mf_uni_range *r, size_t n,
                        enum mf_norm_class class)
 {
     uint16_t shared = 0;
     int rc = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        for (uint32_t cp = r[i].first; rc == 0 && cp <= r[i].last; cp++) {
-            if (cp % PAGE == 0 && r[i].last - cp >= PAGE - 1 &&
-                z->index[cp / PAGE] == 0) {
-                rc = paint_page(z, cp, class, &shared);
-                cp += PAGE - 1;
-            } else {
-                uint32_t *page = NULL;
-
-                rc = page_of(z, cp, &page);
-                if (rc == 0) {
-                    page[cp % PAGE] = (page[cp % PAGE] & ~CLASS_MASK) | class;
-                }
-            }
-        }
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = paint_range(z, r[i], class, &shared);
     }
     return rc;
 }
@@ -213,40 +199,30 @@ static int paint_lower(struct mf_normaliser *z)
     return rc < 0 ? rc : paint(z, DOTTED_I, MF_NORM_SEVERAL);
 }
 
-static int paint_bases(struct mf_normaliser *z)
+static int paint_bases(struct mf_normaliser *z, const struct mf_uni_bases *b)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < mf_uni_n_bases; i++) {
-        const struct mf_uni_bases *b = &mf_uni_bases[i];
+    for (uint32_t cp = b->first; rc == 0 && cp <= b->last; cp++) {
+        uint32_t to = mf_uni_base[b->at + (cp - b->first)];
 
-        for (uint32_t cp = b->first; rc == 0 && cp <= b->last; cp++) {
-            uint32_t to = mf_uni_base[b->at + (cp - b->first)];
-
-            if (to != 0) {
-                rc = paint(z, cp, entry_for(z, cp, to));
-            }
-        }
+        rc = to == 0 ? 0 : paint(z, cp, entry_for(z, cp, to));
     }
     return rc;
 }
 
 /* A mark that stays although accents are stripped: where it stands among its neighbours
  * is decided by their combining classes. */
-static int paint_ordered(struct mf_normaliser *z)
+static int paint_ordered(struct mf_normaliser *z, const struct mf_uni_order *o)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < mf_uni_n_orders; i++) {
-        const struct mf_uni_order *o = &mf_uni_orders[i];
+    for (uint32_t cp = o->first; rc == 0 && cp <= o->last; cp++) {
+        uint32_t *page = NULL;
 
-        for (uint32_t cp = o->first; rc == 0 && cp <= o->last; cp++) {
-            uint32_t *page = NULL;
-
-            rc = page_of(z, cp, &page);
-            if (rc == 0 && (page[cp % PAGE] & CLASS_MASK) != MF_NORM_GONE) {
-                page[cp % PAGE] |= ORDERED;
-            }
+        rc = page_of(z, cp, &page);
+        if (rc == 0 && (page[cp % PAGE] & CLASS_MASK) != MF_NORM_GONE) {
+            page[cp % PAGE] |= ORDERED;
         }
     }
     return rc;
@@ -255,16 +231,19 @@ static int paint_ordered(struct mf_normaliser *z)
 static int paint_stripped(struct mf_normaliser *z)
 {
     static const struct mf_uni_range hangul = {HANGUL_FIRST, HANGUL_LAST};
-    int rc = paint_bases(z);
+    int rc = 0;
 
+    for (size_t i = 0; rc == 0 && i < mf_uni_n_bases; i++) {
+        rc = paint_bases(z, &mf_uni_bases[i]);
+    }
     for (size_t i = 0; rc == 0 && i < mf_uni_n_several; i++) {
         rc = paint(z, mf_uni_several[i].cp, MF_NORM_SEVERAL);
     }
     if (rc == 0) {
         rc = paint_class(z, mf_uni_marks, mf_uni_n_marks, MF_NORM_GONE);
     }
-    if (rc == 0) {
-        rc = paint_ordered(z);
+    for (size_t i = 0; rc == 0 && i < mf_uni_n_orders; i++) {
+        rc = paint_ordered(z, &mf_uni_orders[i]);
     }
     return rc < 0 ? rc : paint_class(z, &hangul, 1, MF_NORM_SEVERAL);
 }
@@ -346,7 +325,8 @@ static void become_several(uint32_t cp, struct mf_norm_char *out)
         decompose_hangul(cp, out);
         return;
     }
-    s = find_several(cp);
+    s = &mf_uni_several[row_of(&mf_uni_several[0].cp, sizeof(*s), mf_uni_n_several,
+                               cp)];
     out->n = s->n;
     memcpy(out->cp, s->to, sizeof(s->to));
     out->is_ordered = mf_norm_order(s->to[1]) != 0;

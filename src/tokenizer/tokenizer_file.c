@@ -167,7 +167,7 @@ static int read_model(struct reader *rd)
     }
     if (t->max_chars > MF_WORD_CHARS) {
         return mf_model_json_refuse(
-            &rd->j, "model.max_input_chars_per_word is %u; at most %u are possible",
+            &rd->j, "model.max_input_chars_per_word is %u; at most %d are possible",
             t->max_chars, MF_WORD_CHARS);
     }
     vocab = yyjson_obj_get(model, "vocab");

@@ -18,8 +18,8 @@
 #include "base/str.h"
 
 #define MF_VOCAB_NONE UINT32_MAX
-#define MF_WORD_CHARS 256u /* the most that max_input_chars_per_word is */
-#define MF_WORD_BYTES (4u * MF_WORD_CHARS)
+#define MF_WORD_CHARS 256 /* the most that max_input_chars_per_word is */
+#define MF_WORD_BYTES 1024
 
 struct mf_vocab_slot {
     uint32_t tag; /* half of the hash */

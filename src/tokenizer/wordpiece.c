@@ -19,7 +19,7 @@ struct walk {
     uint32_t word_from, word_to; /* in the text */
     char word[MF_WORD_BYTES];
     uint32_t from[MF_WORD_BYTES], to[MF_WORD_BYTES]; /* of each byte, in the text */
-    struct mf_vocab_hit hits[MF_WORD_BYTES];
+    struct mf_vocab_hit *hits;                       /* room for one each byte */
 };
 
 /* Whether an added token may begin with what became of this byte. */
@@ -109,32 +109,40 @@ static void put_ascii_word(struct walk *w, size_t from, size_t n)
     }
 }
 
-/* Up to the first word that is not all ASCII. */
-static void walk_ascii(struct walk *w)
+/* What begins at w->at and is no blank; false when it is not all ASCII. */
+static bool take_ascii(struct walk *w, enum mf_byte_class class)
 {
     const struct mf_tokenizer *t = w->t;
     const unsigned char *p = (const unsigned char *)w->text.p;
-    size_t n = w->text.n;
+    size_t end = w->at + 1;
 
-    while (w->at < n && !w->sink->is_done) {
-        enum mf_byte_class class = (enum mf_byte_class)t->byte_class[p[w->at]];
-        size_t end = w->at + 1;
+    if (class == MF_BYTE_PUNCT) {
+        mf_piece_put(w->sink, t->byte_id[p[w->at]], (uint32_t)w->at, (uint32_t)end);
+        w->at = end;
+        return true;
+    }
+    end = ascii_word_end(w, end);
+    if (end < w->text.n && t->byte_class[p[end]] == MF_BYTE_SLOW) {
+        return false;
+    }
+    put_ascii_word(w, w->at, end - w->at);
+    w->at = end;
+    return true;
+}
 
-        if (class == MF_BYTE_SLOW) {
+/* Up to the first word that is not all ASCII. */
+static void walk_ascii(struct walk *w)
+{
+    while (w->at < w->text.n && !w->sink->is_done) {
+        uint8_t byte = (uint8_t)w->text.p[w->at];
+        enum mf_byte_class class = (enum mf_byte_class)w->t->byte_class[byte];
+
+        if (class == MF_BYTE_BLANK) {
+            w->at++;
+
+        } else if (class == MF_BYTE_SLOW || !take_ascii(w, class)) {
             return;
         }
-        if (class == MF_BYTE_PUNCT) {
-            mf_piece_put(w->sink, t->byte_id[p[w->at]], (uint32_t)w->at, (uint32_t)end);
-
-        } else if (class == MF_BYTE_LETTER) {
-            end = ascii_word_end(w, end);
-            if (end < n && t->byte_class[p[end]] == MF_BYTE_SLOW) {
-                return;
-            }
-            put_ascii_word(w, w->at, end - w->at);
-        }
-
-        w->at = end;
     }
 }
 
@@ -262,20 +270,27 @@ struct place {
     struct mf_norm_char c;
 };
 
+/* Reads the character there; false when an added token stands in its place. */
+static bool look_at(const struct walk *w, struct place *p)
+{
+    uint32_t cp;
+
+    if (p->next != 0) {
+        return true;
+    }
+    if (p->skip == 0 && added_at(w, p->at) != NULL) {
+        return false;
+    }
+    p->next = p->at + mf_norm_decode(w->text, p->at, &cp);
+    mf_normalise(&w->t->norm, cp, &p->c);
+    return true;
+}
+
 /* Its next code point; false at the end and before an added token. */
 static bool next_code_point(const struct walk *w, struct place *p, uint32_t *cp,
                             bool *is_blank)
 {
-    while (p->at < w->text.n) {
-        if (p->next == 0) {
-            uint32_t read;
-
-            if (p->skip == 0 && added_at(w, p->at) != NULL) {
-                return false;
-            }
-            p->next = p->at + mf_norm_decode(w->text, p->at, &read);
-            mf_normalise(&w->t->norm, read, &p->c);
-        }
+    while (p->at < w->text.n && look_at(w, p)) {
         if (p->skip < p->c.n) {
             *is_blank = p->c.class == MF_NORM_BLANK ||
                         (p->c.class == MF_NORM_ALONE && p->skip != 1);
@@ -419,12 +434,14 @@ static void walk_slowly(struct walk *w)
 static void wordpiece_walk(const struct mf_tokenizer *t, struct mf_slice text,
                            struct mf_piece_sink *sink)
 {
+    struct mf_vocab_hit hits[MF_WORD_BYTES];
     struct walk w;
 
     /* Field by field: the arrays are large and need no beginning. */
     w.t = t;
     w.text = text;
     w.sink = sink;
+    w.hits = hits;
     w.at = w.n = w.n_chars = 0;
     w.behind_token = w.skip = 0;
     while (w.at < text.n && !sink->is_done) {

@@ -11,6 +11,7 @@ import random
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,9 @@ def test_vocab_txt_reads_as_tokenizer_json(synthetic, tmp_path):
         shutil.copy(Path(MODEL) / "vocab.txt", tmp_path)
         shutil.copy(Path(MODEL) / "tokenizer_config.json", tmp_path)
         assert probe(tmp_path, texts) == probe(Path(MODEL), texts)
+
+
+def test_the_table_of_characters_is_what_the_library_says():
+    script = Path(__file__).resolve().parents[2] / "tools/make_unicode_table.py"
+    run = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -160,11 +160,12 @@ MF_TEST(tokenizer, gives_the_special_tokens_what_room_there_is)
 MF_TEST(tokenizer, stops_reading_when_nothing_more_is_wanted)
 {
     struct mf_tokenizer *t = kit_open();
-    char *text = mf_malloc(11);
+    static const char letters[11] = "a a a a a a";
+    char *text = mf_malloc(sizeof(letters));
     uint32_t ids[4];
     struct mf_pieces p = {.id = ids, .cap = 2};
 
-    memcpy(text, "a a a a a a", 11);
+    memcpy(text, letters, sizeof(letters));
     MF_CHECK_INT(mf_tokenizer_encode(t, mf_slice_of(text, 1u << 30), 0, &p), 3);
     MF_CHECK_INT(p.n, 2);
     MF_CHECK_INT(p.n_bytes, 3);

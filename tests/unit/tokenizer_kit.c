@@ -37,7 +37,7 @@ const char *kit_write(const char *name, const char *text)
     return folder;
 }
 
-const char *kit_write_json(const struct kit_json *k)
+const char *kit_write_json(const struct kit_json *parts)
 {
     char text[4096];
     int n = snprintf(text, sizeof(text),
@@ -45,8 +45,8 @@ const char *kit_write_json(const struct kit_json *k)
                      "\"added_tokens\":%s,\"normalizer\":%s,\"pre_tokenizer\":%s,"
                      "\"post_processor\":%s,\"decoder\":null,"
                      "\"model\":{%s,\"vocab\":%s}}",
-                     k->added, k->normalizer, k->pre_tokenizer, k->post_processor,
-                     k->model_head, k->vocab);
+                     parts->added, parts->normalizer, parts->pre_tokenizer,
+                     parts->post_processor, parts->model_head, parts->vocab);
 
     MF_CHECK(n > 0 && (size_t)n < sizeof(text));
     return kit_write("tokenizer.json", text);
