@@ -152,8 +152,8 @@ def row(*values):
 def text_of(t, classes):
     parts = ["""/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Facts about code points as the peer library has them: tools/make_unicode_table.py asks
- * it and writes this file. Read unicode_table.h for what they mean.
+ * Facts about code points as the peer library has them: tools/make_unicode_table.py
+ * asks it and writes this file. Read unicode_table.h for what they mean.
  */
 #include "tokenizer/unicode_table.h"
 
