@@ -147,6 +147,22 @@ static void block_model(struct desk *d, struct ask *blocker)
     run_until_calls(&d->f, 1);
 }
 
+struct look {
+    struct mf_service_look k;
+    unsigned n_done;
+    int rc;
+    bool is_done;
+};
+
+static void look_done(struct mf_service_look *k, int rc)
+{
+    struct look *l = mf_container_of(k, struct look, k);
+
+    l->n_done++;
+    l->rc = rc;
+    l->is_done = true;
+}
+
 /* ---- one computation ---- */
 
 MF_TEST(service, runs_the_model_once_for_a_hundred_who_ask_the_same_at_once)
@@ -449,6 +465,30 @@ MF_TEST(service, refuses_when_too_much_waits_but_not_what_costs_nothing)
     desk_close(&d);
 }
 
+MF_TEST(service, refuses_what_would_wait_too_long_by_the_measured_rate)
+{
+    struct mf_service_config cfg = plain_service;
+    struct look l = {.k = {.text = MF_SLICE("one"), .done = look_done}};
+    struct desk d;
+    struct ask blocker, a, b;
+
+    cfg.max_wait_ms = 1;
+    desk_open_with(&d, &(struct mf_fake_config){.delay_ms = 30}, &plain_config, &cfg);
+    ask_and_check(&d, &a, "one"); /* now the rate is known: 30 ms a text */
+    mf_fake_hold(d.f.fake);
+    MF_CHECK_OK(ask(&d, &blocker, "blocker", MF_URGENT));
+    run_until_calls(&d.f, 2);
+    MF_CHECK_INT(ask(&d, &b, "two", MF_URGENT), MF_ERATE);
+    MF_CHECK(b.r.retry_after_ms >= 1000 && b.r.retry_after_ms <= 60000);
+    MF_CHECK_INT(mf_service_look(d.s, &l.k), MF_ERATE);
+    MF_CHECK(l.k.retry_after_ms >= 1000);
+    MF_CHECK_INT(l.n_done, 0);
+    mf_fake_release(d.f.fake);
+    wait_for(&d, &blocker);
+    ask_and_check(&d, &b, "two");
+    desk_close(&d);
+}
+
 MF_TEST(service, takes_a_request_whole_or_not_at_all)
 {
     struct mf_embed_config embed = plain_config;
@@ -504,22 +544,6 @@ MF_TEST(service, works_without_a_cache)
 }
 
 /* ---- looks ---- */
-
-struct look {
-    struct mf_service_look k;
-    unsigned n_done;
-    int rc;
-    bool is_done;
-};
-
-static void look_done(struct mf_service_look *k, int rc)
-{
-    struct look *l = mf_container_of(k, struct look, k);
-
-    l->n_done++;
-    l->rc = rc;
-    l->is_done = true;
-}
 
 MF_TEST(service, looks_at_the_pieces_of_a_text)
 {
