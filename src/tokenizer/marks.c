@@ -34,7 +34,7 @@ static bool next_mark(const struct mf_normaliser *z, struct mf_slice text, size_
         m->to = (uint32_t)*at;
         mf_normalise(z, cp, &c);
         m->cp = c.cp[0];
-        m->stays = c.class != MF_NORM_GONE;
+        m->stays = c.kind != MF_NORM_GONE;
         m->order = mf_norm_order(cp);
         if (m->stays || mf_norm_is_mark(cp)) {
             return true;

@@ -314,7 +314,7 @@ static void become_several(uint32_t cp, struct mf_norm_char *out)
 {
     const struct mf_uni_several *s;
 
-    out->class = MF_NORM_LETTER;
+    out->kind = MF_NORM_LETTER;
     if (cp == DOTTED_I) {
         out->n = 2;
         out->cp[0] = 'i';
@@ -336,19 +336,17 @@ void mf_normalise(const struct mf_normaliser *z, uint32_t cp, struct mf_norm_cha
 {
     uint32_t entry = z->pages[z->index[cp / PAGE]][cp % PAGE];
 
-    out->class = (enum mf_norm_class)(entry & CLASS_MASK);
+    out->kind = (enum mf_norm_class)(entry & CLASS_MASK);
     out->is_ordered = (entry & ORDERED) != 0;
-    out->n = out->class != MF_NORM_GONE;
+    out->n = out->kind != MF_NORM_GONE;
     out->cp[0] = moved(cp, entry);
-    if (out->class == MF_NORM_SEVERAL) {
+    if (out->kind == MF_NORM_SEVERAL) {
         become_several(cp, out);
-
-    } else if (out->class == MF_NORM_ALONE) {
+    } else if (out->kind == MF_NORM_ALONE) {
         out->n = 3;
         out->cp[1] = out->cp[0];
         out->cp[0] = out->cp[2] = ' ';
-
-    } else if (out->class == MF_NORM_BLANK && z->flags.clean_text) {
+    } else if (out->kind == MF_NORM_BLANK && z->flags.clean_text) {
         out->cp[0] = ' ';
     }
 }

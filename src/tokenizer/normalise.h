@@ -40,8 +40,8 @@ struct mf_normaliser {
 };
 
 struct mf_norm_char {
-    enum mf_norm_class class; /* never MF_NORM_SEVERAL */
-    bool is_ordered;          /* kept, but its neighbours decide where it stands */
+    enum mf_norm_class kind; /* never MF_NORM_SEVERAL */
+    bool is_ordered;         /* kept, but its neighbours decide where it stands */
     uint8_t n;
     uint32_t cp[MF_NORM_MAX];
 };

@@ -4,6 +4,21 @@
 #include "base/mem.h"
 #include "tokenizer/tokenizer_priv.h"
 
+/* `rc` is the reader's; `what` names the source in the sentence. */
+static int finish(struct mf_tokenizer **out, struct mf_tokenizer *t, int rc,
+                  const char *what, struct mf_err *err)
+{
+    if (rc == 0) {
+        rc = t->ops->prepare(t, err);
+    }
+    if (rc < 0) {
+        mf_tokenizer_close(t);
+        return mf_err_wrap(err, rc, "%s", what);
+    }
+    *out = t;
+    return 0;
+}
+
 int mf_tokenizer_open(struct mf_tokenizer **out, const char *folder, struct mf_err *err)
 {
     struct mf_tokenizer *t = mf_calloc(1, sizeof(*t));

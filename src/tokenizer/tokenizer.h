@@ -3,7 +3,8 @@
  * tokenizer: a text to the pieces a sentence encoder knows, exactly as the Hugging Face
  * `tokenizers` library cuts it.
  *
- * Read from a model folder: tokenizer.json, else vocab.txt with tokenizer_config.json.
+ * Read from a model folder (tokenizer.json, else vocab.txt with tokenizer_config.json),
+ * or made of a vocabulary that the caller has.
  * BERT's WordPiece: BertNormalizer (clean_text, handle_chinese_chars, strip_accents,
  * lowercase), BertPreTokenizer, greedy longest match, the special tokens around it.
  *
@@ -31,6 +32,16 @@ struct mf_tokenizer_info {
     uint32_t n_special; /* pieces that `special` adds to a text: 2 for BERT */
 };
 
+/* WordPiece's vocabulary with the usual settings; copied. */
+struct mf_tokenizer_vocab {
+    const struct mf_slice *pieces; /* by id; "##" before those that continue a word */
+    uint32_t n;
+    const uint32_t *special; /* ids of what is taken out of a text whole ("[SEP]") */
+    size_t n_special;
+    uint32_t cls_id, sep_id, unk_id, pad_id;
+    bool lowercase; /* texts are; accents are stripped then */
+};
+
 enum mf_encode_flags {
     MF_ENCODE_SPECIAL = 1, /* [CLS] before, [SEP] behind; they count for `cap` */
     MF_ENCODE_LEFT = 2,    /* too long: keep the end, not the beginning */
@@ -50,6 +61,10 @@ struct mf_pieces {
 
 MF_MUST MF_ANY int mf_tokenizer_open(struct mf_tokenizer **out, const char *folder,
                                      struct mf_err *err);
+/* MF_EINVAL (which id is wrong), MF_ENOMEM. */
+MF_MUST MF_ANY int mf_tokenizer_open_vocab(struct mf_tokenizer **out,
+                                           const struct mf_tokenizer_vocab *v,
+                                           struct mf_err *err);
 MF_ANY void mf_tokenizer_close(struct mf_tokenizer *t);
 MF_ANY const struct mf_tokenizer_info *mf_tokenizer_info(const struct mf_tokenizer *t);
 

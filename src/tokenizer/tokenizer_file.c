@@ -156,7 +156,7 @@ static int read_model(struct reader *rd)
     yyjson_val *model, *vocab;
     int rc = choose_kind(rd, &model);
 
-    t->max_chars = 100;
+    t->max_chars = MF_WORD_CHARS_USUAL;
     if (rc < 0 ||
         mf_model_json_text(&rd->j, model, "model.", "continuing_subword_prefix",
                            &prefix) < 0 ||

@@ -95,4 +95,9 @@ MF_MUST MF_ANY int mf_tokenizer_read_json(struct mf_tokenizer *t, const char *fo
 MF_MUST MF_ANY int mf_tokenizer_read_vocab_txt(struct mf_tokenizer *t,
                                                const char *folder, struct mf_err *err);
 
+/* The same of a vocabulary that is there. */
+MF_MUST MF_ANY int mf_tokenizer_take_vocab(struct mf_tokenizer *t,
+                                           const struct mf_tokenizer_vocab *v,
+                                           struct mf_err *err);
+
 #endif

@@ -187,7 +187,7 @@ static int read_config(const struct mf_model_json *j, struct mf_tokenizer *t)
         }
     }
     t->info.n_special = 2;
-    t->max_chars = 100;
+    t->max_chars = MF_WORD_CHARS_USUAL;
     t->ops = &mf_tokenizer_wordpiece;
     return 0;
 }

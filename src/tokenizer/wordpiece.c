@@ -49,11 +49,11 @@ static void prepare_bytes(struct mf_tokenizer *t)
         if (t->byte_id[c] == MF_VOCAB_NONE) {
             t->byte_id[c] = t->info.unk_id;
         }
-        t->byte_class[c] = may_begin_token(t, c, &out)   ? MF_BYTE_SLOW
-                           : out.class == MF_NORM_LETTER ? MF_BYTE_LETTER
-                           : out.class == MF_NORM_BLANK  ? MF_BYTE_BLANK
-                           : out.class == MF_NORM_PUNCT  ? MF_BYTE_PUNCT
-                                                         : MF_BYTE_SLOW;
+        t->byte_class[c] = may_begin_token(t, c, &out)  ? MF_BYTE_SLOW
+                           : out.kind == MF_NORM_LETTER ? MF_BYTE_LETTER
+                           : out.kind == MF_NORM_BLANK  ? MF_BYTE_BLANK
+                           : out.kind == MF_NORM_PUNCT  ? MF_BYTE_PUNCT
+                                                        : MF_BYTE_SLOW;
     }
 }
 
@@ -203,11 +203,11 @@ static size_t blanks_before(const struct walk *w, bool as_normalized)
         at = mf_norm_step_back(w->text, w->behind_token, at);
         (void)mf_norm_decode(w->text, at, &cp);
         mf_normalise(&w->t->norm, cp, &c);
-        is_blank = as_normalized ? c.class == MF_NORM_BLANK || c.class == MF_NORM_ALONE
+        is_blank = as_normalized ? c.kind == MF_NORM_BLANK || c.kind == MF_NORM_ALONE
                                  : mf_norm_is_blank(cp);
         begin = is_blank ? at : begin;
-        if ((!is_blank && !(as_normalized && c.class == MF_NORM_GONE)) ||
-            c.class == MF_NORM_ALONE) {
+        if ((!is_blank && !(as_normalized && c.kind == MF_NORM_GONE)) ||
+            c.kind == MF_NORM_ALONE) {
             break;
         }
     }
@@ -292,8 +292,8 @@ static bool next_code_point(const struct walk *w, struct place *p, uint32_t *cp,
 {
     while (p->at < w->text.n && look_at(w, p)) {
         if (p->skip < p->c.n) {
-            *is_blank = p->c.class == MF_NORM_BLANK ||
-                        (p->c.class == MF_NORM_ALONE && p->skip != 1);
+            *is_blank = p->c.kind == MF_NORM_BLANK ||
+                        (p->c.kind == MF_NORM_ALONE && p->skip != 1);
             *cp = p->c.cp[p->skip++];
             return true;
         }
@@ -372,15 +372,15 @@ static void on_mark(void *arg, uint32_t cp, uint32_t from, uint32_t to)
 static void take_part(struct walk *w, const struct mf_norm_char *c, unsigned i,
                       size_t to)
 {
-    bool is_blank = c->class == MF_NORM_BLANK || (c->class == MF_NORM_ALONE && i != 1);
+    bool is_blank = c->kind == MF_NORM_BLANK || (c->kind == MF_NORM_ALONE && i != 1);
 
-    if (is_blank || c->class == MF_NORM_PUNCT) {
+    if (is_blank || c->kind == MF_NORM_PUNCT) {
         end_word(w);
     }
     if (!is_blank) {
         add_letter(w, c->cp[i], (uint32_t)w->at, (uint32_t)to);
     }
-    if (c->class == MF_NORM_PUNCT) {
+    if (c->kind == MF_NORM_PUNCT) {
         end_word(w);
     }
 }
@@ -393,7 +393,7 @@ static void take_char(struct walk *w)
     size_t to = w->at + mf_norm_decode(w->text, w->at, &cp);
 
     mf_normalise(&w->t->norm, cp, &c);
-    if (c.class == MF_NORM_GONE) {
+    if (c.kind == MF_NORM_GONE) {
         w->at = to;
         return;
     }
