@@ -4,16 +4,16 @@
 #include "base/mem.h"
 #include "tokenizer/tokenizer_priv.h"
 
-/* `rc` is the reader's; `what` names the source in the sentence. */
+/* What the reader filled, when it could. */
 static int finish(struct mf_tokenizer **out, struct mf_tokenizer *t, int rc,
-                  const char *what, struct mf_err *err)
+                  struct mf_err *err)
 {
     if (rc == 0) {
         rc = t->ops->prepare(t, err);
     }
     if (rc < 0) {
         mf_tokenizer_close(t);
-        return mf_err_wrap(err, rc, "%s", what);
+        return rc;
     }
     *out = t;
     return 0;
@@ -32,15 +32,22 @@ int mf_tokenizer_open(struct mf_tokenizer **out, const char *folder, struct mf_e
     if (rc == MF_ENOTFOUND) {
         rc = mf_tokenizer_read_vocab_txt(t, folder, err);
     }
-    if (rc == 0) {
-        rc = t->ops->prepare(t, err);
+    rc = finish(out, t, rc, err);
+    return rc < 0 ? mf_err_wrap(err, rc, "tokenizer in %s", folder) : 0;
+}
+
+int mf_tokenizer_open_vocab(struct mf_tokenizer **out,
+                            const struct mf_tokenizer_vocab *v, struct mf_err *err)
+{
+    struct mf_tokenizer *t = mf_calloc(1, sizeof(*t));
+    int rc;
+
+    *out = NULL;
+    if (t == NULL) {
+        return mf_err_set(err, MF_ENOMEM, "vocabulary: out of memory");
     }
-    if (rc < 0) {
-        mf_tokenizer_close(t);
-        return mf_err_wrap(err, rc, "tokenizer in %s", folder);
-    }
-    *out = t;
-    return 0;
+    rc = finish(out, t, mf_tokenizer_take_vocab(t, v, err), err);
+    return rc < 0 ? mf_err_wrap(err, rc, "vocabulary") : 0;
 }
 
 void mf_tokenizer_close(struct mf_tokenizer *t)

@@ -17,10 +17,10 @@
 #include "base/base.h"
 #include "base/str.h"
 
-#define MF_VOCAB_NONE UINT32_MAX
-#define MF_WORD_CHARS 256 /* the most that max_input_chars_per_word is */
+#define MF_VOCAB_NONE       UINT32_MAX
+#define MF_WORD_CHARS       256 /* the most that max_input_chars_per_word is */
 #define MF_WORD_CHARS_USUAL 100 /* what it is when nothing is said */
-#define MF_WORD_BYTES 1024
+#define MF_WORD_BYTES       1024
 
 struct mf_vocab_slot {
     uint32_t tag; /* half of the hash */
