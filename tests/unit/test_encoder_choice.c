@@ -24,8 +24,8 @@ static void fixture_init(struct fixture *f, enum mf_precision_wish wish)
         .wish = wish, .calibration = f->calibration.ids, .guard = f->guard.ids};
 }
 
-/* A few units of the FFN drown the rest of an int8 row, and their readers are smaller by
- * as much. The one calibration text has one piece: it does not show most of them. */
+/* A few units of the FFN drown the rest of an int8 row, and their readers are smaller
+ * by as much. The one calibration text has one piece: it does not show most of them. */
 static void add_outliers(struct fixture *f)
 {
     for (uint32_t l = 0; l < 2; l++) {
@@ -259,7 +259,8 @@ static void check_made_anew(const struct fixture *f, const char *path, const cha
 {
     write_bytes(path, p, n);
     MF_CHECK(!open_was_cached(f, second));
-    MF_CHECK_MEM(first, second, sizeof(first));
+    /* Not the same bits: another kernel may have calibrated it. */
+    MF_CHECK(kit_cosine(first, second, mf_countof(first)) > 0.9999);
     MF_CHECK(open_was_cached(f, second));
 }
 

@@ -2,7 +2,7 @@
 /*
  * Mixed and damaged text through tokenizer and encoder, in each precision: for the
  * sanitizers. MF_FLOOD_TOKENS says how many tokens (make torture: 24 million);
- * MEMFUSE_TEST_MODEL names a real model's folder, else a small made-up one serves.
+ * MF_FLOOD_MODEL names a real model's folder, else a small made-up one serves.
  */
 #include "base/mem.h"
 #include "embed/model.h"
@@ -152,7 +152,7 @@ static void flood(const char *folder, const char *precision, uint64_t n_tokens)
 MF_TEST(transformer, survives_a_flood_of_mixed_text_in_each_precision)
 {
     static const char *const precisions[] = {"f32", "auto", "bf16", "int8"};
-    const char *folder = getenv("MEMFUSE_TEST_MODEL"), *n = getenv("MF_FLOOD_TOKENS");
+    const char *folder = getenv("MF_FLOOD_MODEL"), *n = getenv("MF_FLOOD_TOKENS");
     uint64_t n_tokens = n == NULL ? DEFAULT_TOKENS : strtoull(n, NULL, 10);
     struct mf_model_spec spec = mf_model_small();
 
