@@ -221,7 +221,7 @@ static void on_look_who_is_gone(uv_timer_t *t)
     mf_list_each (&a->crowd.waiting, k) {
         struct mf_api_embed *e = mf_container_of(k, struct mf_api_embed, link);
 
-        if (e->r->http->client_is_gone) {
+        if (e->r->http->client_is_gone || e->r->http->client_has_ended) {
             mf_service_cancel(e->req.service, &e->req);
         }
     }

@@ -110,6 +110,7 @@ MF_LOOP static void deliver(struct mf_http_conn *c)
 
     c->cur = NULL;
     r->state = MF_HTTP_REQ_DELIVERED;
+    r->pub.client_has_ended = c->has_eof;
     mf_list_push_tail(&c->slots, &r->link);
     c->takes_no_more = !r->is_kept_alive || s->is_draining;
     s->n_requests++;
@@ -223,6 +224,16 @@ MF_LOOP static void discard(struct mf_http_conn *c, size_t n)
     c->linger_left -= n;
 }
 
+MF_LOOP static void note_end(struct mf_http_conn *c)
+{
+    c->has_eof = true;
+    c->is_reading = false;
+    mf_list_each (&c->slots, k) {
+        mf_container_of(k, struct mf_http_request, link)->pub.client_has_ended = true;
+    }
+    mf_http_mark_dirty(c);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct mf_http_conn *c = mf_container_of(stream, struct mf_http_conn, u.stream);
@@ -232,9 +243,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (n == UV_EOF && !c->is_lingering) { /* it may have closed its half only */
-        c->has_eof = true;
-        c->is_reading = false;
-        mf_http_mark_dirty(c);
+        note_end(c);
         return;
     }
     if (n < 0) {

@@ -82,8 +82,9 @@ struct mf_http_req {
     size_t n_headers;
     struct mf_slice body;
     struct mf_arena arena; /* dies with the reply; handlers may use it */
-    bool client_is_gone;   /* reply all the same: it goes nowhere. A client that closed
-                            * its half only is still there */
+    bool client_is_gone;   /* reply all the same: it goes nowhere */
+    bool client_has_ended; /* it closed the connection, or its half of it: it may still
+                            * read the reply, but most that do this have left */
     void *user;            /* the handler's own. What the head function puts here must
                             * be of the arena: the body may never come */
 };

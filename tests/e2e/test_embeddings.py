@@ -297,16 +297,18 @@ def test_a_priority_may_be_asked_for(server, priority):
     assert vectors(post(server, input=[fresh(), fresh()], headers={"X-Memfuse-Priority": priority}))
 
 
-def test_a_client_that_left_leaves_nothing_behind(start_server):
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_a_client_that_left_leaves_nothing_behind(start_server, how):
     s = start_server("embed.model=hash", "embed.max_concurrent=1")
     words = "words " * 200
     for _ in range(20):
         body = requests.Request("POST", s.url, json={"input": [f"{words}{next(_texts)}" for _ in range(200)]}).prepare().body
         c = socket.create_connection(("127.0.0.1", s.port))
-        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if how == "reset":
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         c.sendall(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
                   % len(body) + body)
-        c.close()  # as a reset
+        c.close()
     end = time.monotonic() + 60
     while (now := stats(s))["in_flight"] > 0 or now["requests"] > 0:
         assert time.monotonic() < end, now

@@ -46,6 +46,32 @@ MF_TEST(http_end, tells_the_handler_that_the_client_is_gone)
     mf_http_fixture_close(&f);
 }
 
+MF_TEST(http_end, tells_that_the_client_ended_and_answers_it_all_the_same)
+{
+    struct mf_http_fixture f;
+    struct mf_buf out;
+    int fd;
+
+    open_roomy(&f, &out);
+    mf_loop_assert(f.loop);
+    fd = mf_connect(&f);
+    mf_say_str(&f, fd, GET_LATER GET_LATER);
+    mf_wait_kept(&f, 2);
+    MF_CHECK(!f.kept[0]->client_has_ended && !f.kept[1]->client_has_ended);
+    MF_CHECK_OK(shutdown(fd, SHUT_WR));
+    mf_turns(&f, 5);
+    MF_CHECK(f.kept[0]->client_has_ended && f.kept[1]->client_has_ended);
+    MF_CHECK(!f.kept[0]->client_is_gone);
+    mf_answer(f.kept[0], "one");
+    mf_answer(f.kept[1], "two");
+    f.kept[0] = f.kept[1] = NULL;
+    MF_CHECK(mf_hear_to_the_end(&f, fd, &out));
+    mf_buf_add_char(&out, '\0');
+    MF_CHECK(strstr(out.p, "one") != NULL && strstr(out.p, "two") != NULL);
+    mf_buf_fini(&out);
+    mf_http_fixture_close(&f);
+}
+
 /* Resets after each number of bytes sent, with and without an answer on the way. */
 MF_TEST(http_end, survives_a_reset_at_any_byte)
 {
