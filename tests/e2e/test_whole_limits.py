@@ -42,7 +42,7 @@ def test_all_that_is_wrong_in_a_configuration_is_told_at_once(tmp_path):
                     "  backend: oracle\n")
     done = run("serve", "-c", str(conf), "--set", f"data.dir={tmp_path / 'd'}",
                "--set", "buffer.enabled=perhaps",
-               env={"MEMFUSE__EMBED__MAX_CONCURRENT": "0"})
+               env={"MEMFUSE__EMBED__MAX_CONCURRENT": "65"})
     assert done.returncode == 2
     for words in (("memfuse.yaml:2", "server.port", "65535"),
                   ("memfuse.yaml:3", "server.colour"),
