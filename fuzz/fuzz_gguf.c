@@ -6,6 +6,8 @@
  * Inputs that begin with 't' are text, of which the fuzzer makes a file: lines
  *     key value        metadata: text behind a quote, else a whole number; a key that
  *                      ends in "epsilon" has a real one
+ *     key ["a b        a list of text, parted by blanks
+ *     key [1 2         a list of whole numbers
  *     name:TYPE AxB    a tensor, its data behind the others'
  * so that mutations reach what is behind the lengths and counts.
  */
@@ -64,6 +66,32 @@ static uint64_t number(struct mf_slice s)
     return mf_slice_to_u64(s, &v) == 0 ? v : s.n;
 }
 
+static void put_list(struct mf_buf *b, struct mf_slice items)
+{
+    bool is_text = items.n > 0 && items.p[0] == '"';
+    struct mf_slice rest;
+    uint64_t n = 0;
+
+    if (is_text) {
+        (void)word(&items, '"');
+    }
+    for (rest = items; rest.n > 0; n++) {
+        (void)word(&rest, ' ');
+    }
+    put_u32(b, 9);
+    put_u32(b, is_text ? 8 : 5);
+    put_u64(b, n);
+    for (; n > 0; n--) {
+        struct mf_slice item = word(&items, ' ');
+
+        if (is_text) {
+            put_text(b, item);
+        } else {
+            put_u32(b, (uint32_t)number(item));
+        }
+    }
+}
+
 static void add_meta(struct maker *m, struct mf_slice key, struct mf_slice value)
 {
     static const float eps = 1e-12F;
@@ -72,6 +100,8 @@ static void add_meta(struct maker *m, struct mf_slice key, struct mf_slice value
     if (value.n > 0 && value.p[0] == '"') {
         put_u32(&m->meta, 8);
         put_text(&m->meta, mf_slice_of(value.p + 1, value.n - 1));
+    } else if (value.n > 0 && value.p[0] == '[') {
+        put_list(&m->meta, mf_slice_of(value.p + 1, value.n - 1));
     } else if (key.n > 8 && memcmp(key.p + key.n - 7, "epsilon", 7) == 0) {
         put_u32(&m->meta, 6);
         mf_buf_add(&m->meta, &eps, sizeof(eps));
@@ -154,6 +184,25 @@ static void check_plan(const struct mf_plan *p)
     CHECK(i->norm_eps > 0 && i->norm_eps < 1);
 }
 
+static void check_vocab(const struct mf_weights_vocab *v)
+{
+    size_t n_bytes = 0;
+
+    CHECK(v->n >= 1 && v->n <= MF_PLAN_MAX_VOCAB && v->n_special >= 1);
+    CHECK(v->cls_id < v->n && v->sep_id < v->n && v->unk_id < v->n && v->pad_id < v->n);
+    for (uint32_t id = 0; id < v->n; id++) {
+        struct mf_slice s = v->pieces[id];
+
+        for (size_t i = 0; i < s.n; i++) {
+            n_bytes += s.p[i] != 0; /* all of them can be read */
+        }
+    }
+    CHECK(n_bytes <= MF_WEIGHTS_HEADER_MAX);
+    for (size_t i = 0; i < v->n_special; i++) {
+        CHECK(v->special[i] < v->n);
+    }
+}
+
 static void check_entries(const struct mf_wtable *t)
 {
     uint64_t sum = 0;
@@ -203,17 +252,22 @@ static void read_file(struct mf_slice file)
 {
     struct mf_plan plan = {0};
     struct mf_err err = {0};
+    struct mf_arena arena;
     struct mf_wtable t;
-    int rc = mf_gguf_read(&plan, &t, "f", file, &err);
+    int rc;
 
+    mf_arena_init(&arena, 1024);
+    rc = mf_gguf_read(&plan, &arena, &t, "f", file, &err);
     if (rc < 0) {
         CHECK(rc == MF_EINVAL && err.code == rc && err.msg[0] != '\0');
-        return;
+    } else {
+        check_plan(&plan);
+        check_vocab(&plan.vocab);
+        check_entries(&t);
+        bind(&t, &plan);
+        mf_wtable_fini(&t);
     }
-    check_plan(&plan);
-    check_entries(&t);
-    bind(&t, &plan);
-    mf_wtable_fini(&t);
+    mf_arena_fini(&arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sentence encoder as a model: tokenizer, weights and encoder of one folder, and
- * the work memory of the workers that use them.
+ * The sentence encoder as a model: tokenizer, weights and encoder of one folder or
+ * file, and the work memory of the workers that use them.
  */
 #include "base/mem.h"
 #include "embed/model.h"
@@ -372,6 +372,30 @@ static int check_fit(struct transformer *t, const struct mf_model_options *opt,
     return 0;
 }
 
+/* Of the files beside the weights, or of the vocabulary that is in their file. */
+static int open_tokenizer(struct transformer *t, const struct mf_model_options *opt,
+                          struct mf_err *err)
+{
+    const struct mf_weights_vocab *v = mf_weights_vocab(t->weights);
+    struct mf_tokenizer_vocab given;
+    int rc;
+
+    if (v == NULL) {
+        return mf_tokenizer_open(&t->tokenizer, opt->model, err);
+    }
+    given = (struct mf_tokenizer_vocab){.pieces = v->pieces,
+                                        .n = v->n,
+                                        .special = v->special,
+                                        .n_special = v->n_special,
+                                        .cls_id = v->cls_id,
+                                        .sep_id = v->sep_id,
+                                        .unk_id = v->unk_id,
+                                        .pad_id = v->pad_id,
+                                        .lowercase = v->lowercase};
+    rc = mf_tokenizer_open_vocab(&t->tokenizer, &given, err);
+    return rc < 0 ? mf_err_wrap(err, rc, "%s", opt->model) : 0;
+}
+
 static int open_parts(struct transformer *t, const struct mf_model_options *opt,
                       struct mf_err *err)
 {
@@ -384,7 +408,7 @@ static int open_parts(struct transformer *t, const struct mf_model_options *opt,
     }
     rc = mf_weights_open(&t->weights, opt->model, err);
     if (rc == 0) {
-        rc = mf_tokenizer_open(&t->tokenizer, opt->model, err);
+        rc = open_tokenizer(t, opt, err);
     }
     if (rc == 0) {
         rc = check_fit(t, opt, err);

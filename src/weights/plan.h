@@ -2,7 +2,7 @@
 /*
  * plan: what a model's configuration promises; its tensors are held against it.
  *
- * Owns:    nothing; prompts are in the model's arena
+ * Owns:    nothing; prompts and vocabulary are in the model's arena
  * Thread:  the owner's
  * Limits:  MF_PLAN_MAX_*
  * Fails:   never
@@ -30,6 +30,7 @@ enum mf_naming {
  * tensor tells. */
 struct mf_plan {
     struct mf_weights_info info;
+    struct mf_weights_vocab vocab; /* n 0: the file has none */
     enum mf_naming naming;
     uint32_t n_types, n_buckets;
     char published[128]; /* a name the file itself carries; may be "" */

@@ -17,9 +17,10 @@
 
 struct mf_weights {
     struct mf_wfile file;
-    struct mf_arena arena; /* prompts */
+    struct mf_arena arena; /* prompts, pieces */
     struct mf_roles roles;
     struct mf_weights_info info;
+    struct mf_weights_vocab vocab;
 };
 
 /* ---- a folder ---- */
@@ -47,6 +48,7 @@ static int bind(struct mf_weights *w, struct mf_wtable *t, struct mf_plan *plan,
 
     mf_wtable_fini(t);
     w->info = plan->info;
+    w->vocab = plan->vocab;
     return rc;
 }
 
@@ -85,7 +87,7 @@ static int open_gguf(struct mf_weights *w, const char *path, struct mf_err *err)
 
     (void)snprintf(folder, sizeof(folder), "%.*s", (int)(file - path), path);
     rc = mf_wfile_open(&w->file, folder, file, MAX_BYTES, err);
-    rc = rc < 0 ? rc : mf_gguf_read(&plan, &t, file, w->file.bytes, err);
+    rc = rc < 0 ? rc : mf_gguf_read(&plan, &w->arena, &t, file, w->file.bytes, err);
     rc = rc < 0 ? rc : bind(w, &t, &plan, err);
     if (rc < 0) {
         return rc;
@@ -159,6 +161,11 @@ void mf_weights_close(struct mf_weights *w)
 const struct mf_weights_info *mf_weights_info(const struct mf_weights *w)
 {
     return &w->info;
+}
+
+const struct mf_weights_vocab *mf_weights_vocab(const struct mf_weights *w)
+{
+    return w->vocab.n == 0 ? NULL : &w->vocab;
 }
 
 const struct mf_tensor *mf_weights_of_model(const struct mf_weights *w,

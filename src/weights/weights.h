@@ -92,6 +92,16 @@ struct mf_weights_info {
     const char *default_prompt; /* a name among them, or NULL */
 };
 
+/* WordPiece's vocabulary, when the weights' file carries it. */
+struct mf_weights_vocab {
+    const struct mf_slice *pieces; /* by id; "##" before those that continue a word */
+    uint32_t n;
+    const uint32_t *special; /* ids of what is no word ("[SEP]"), each once */
+    size_t n_special;
+    uint32_t cls_id, sep_id, unk_id, pad_id;
+    bool lowercase; /* no piece has a capital letter */
+};
+
 struct mf_weights;
 
 /* `path`: a folder, or a .gguf file. */
@@ -99,6 +109,8 @@ MF_MUST MF_ANY int mf_weights_open(struct mf_weights **out, const char *path,
                                    struct mf_err *err);
 MF_ANY void mf_weights_close(struct mf_weights *w);
 MF_ANY const struct mf_weights_info *mf_weights_info(const struct mf_weights *w);
+/* NULL: a folder, whose tokenizer's files are beside its weights. */
+MF_ANY const struct mf_weights_vocab *mf_weights_vocab(const struct mf_weights *w);
 
 MF_ANY const struct mf_tensor *mf_weights_of_model(const struct mf_weights *w,
                                                    enum mf_model_role role);

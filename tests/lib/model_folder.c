@@ -190,7 +190,7 @@ static uint32_t bits_of(float f)
 }
 
 /* For 0 and normal halves; what does not fit in ten bits is cut off. */
-static uint16_t to_f16(float f)
+uint16_t mf_model_half(float f)
 {
     uint32_t bits = bits_of(f);
     uint32_t exponent = (bits >> 23 & 0xff) - 112;
@@ -226,7 +226,7 @@ static void put_values(FILE *f, const struct mf_model_tensor *t, uint32_t seed)
         if (strcmp(t->dtype, "F32") == 0) {
             wide = bits_of(v);
         } else if (strcmp(t->dtype, "F16") == 0) {
-            wide = to_f16(v);
+            wide = mf_model_half(v);
         } else if (strcmp(t->dtype, "BF16") == 0) {
             wide = bits_of(v) >> 16;
         }
@@ -391,23 +391,33 @@ static void write_pooling(const char *folder, const struct mf_model_spec *s)
 }
 
 /* The special pieces, the alphabet alone and as continuation, then words. */
-static void write_vocab(const char *folder, const struct mf_model_spec *s)
+void mf_model_piece(uint32_t id, char out[MF_MODEL_PIECE_MAX])
 {
     static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-";
     const uint32_t n_special = mf_countof(special), n_letters = sizeof(letters) - 1;
+    const size_t cap = MF_MODEL_PIECE_MAX;
+
+    if (id < n_special) {
+        (void)snprintf(out, cap, "%s", special[id]);
+    } else if (id < n_special + n_letters) {
+        (void)snprintf(out, cap, "%c", letters[id - n_special]);
+    } else if (id < n_special + 2 * n_letters) {
+        (void)snprintf(out, cap, "##%c", letters[id - n_special - n_letters]);
+    } else {
+        (void)snprintf(out, cap, "word%u", id);
+    }
+}
+
+static void write_vocab(const char *folder, const struct mf_model_spec *s)
+{
     FILE *f = create(folder, "vocab.txt");
 
-    for (uint32_t i = 0; i < s->n_vocab; i++) {
-        if (i < n_special) {
-            (void)fprintf(f, "%s\n", special[i]);
-        } else if (i < n_special + n_letters) {
-            (void)fprintf(f, "%c\n", letters[i - n_special]);
-        } else if (i < n_special + 2 * n_letters) {
-            (void)fprintf(f, "##%c\n", letters[i - n_special - n_letters]);
-        } else {
-            (void)fprintf(f, "word%u\n", i);
-        }
+    for (uint32_t id = 0; id < s->n_vocab; id++) {
+        char piece[MF_MODEL_PIECE_MAX];
+
+        mf_model_piece(id, piece);
+        (void)fprintf(f, "%s\n", piece);
     }
     assert_int_equal(fclose(f), 0);
 }

@@ -53,6 +53,13 @@ struct mf_model_tensor *mf_model_tensor(const struct mf_model_tensors *list,
 void mf_model_tensor_remove(struct mf_model_tensors *list, const char *name);
 /* Element `i` of the tensor; norms' weights are near 1, the others near 0. */
 float mf_model_value(uint32_t seed, const char *name, uint64_t i);
+uint16_t mf_model_half(float f); /* the value in half precision */
+
+#define MF_MODEL_PIECE_MAX 16
+
+/* The piece of this id, for any number of pieces: the five special ones, letters and
+ * digits alone and behind "##", then "word89" and so on. */
+void mf_model_piece(uint32_t id, char out[MF_MODEL_PIECE_MAX]);
 
 /* The whole folder. */
 void mf_model_folder(const char *folder, const struct mf_model_spec *s);

@@ -11,7 +11,8 @@ mf_test(embed_fault SOURCES unit/test_embed_fault.c DEPENDS embed fakemodel)
 mf_test(embed_order SOURCES unit/test_embed_order.c DEPENDS embed)
 mf_test(embed_load SOURCES unit/test_embed_load.c DEPENDS embed fakemodel)
 mf_test(embed_cancel SOURCES unit/test_embed_cancel.c DEPENDS embed fakemodel)
-mf_test(transformer SOURCES unit/test_transformer.c lib/model_folder.c DEPENDS embed weights)
+mf_test(transformer SOURCES unit/test_transformer.c lib/gguf_file.c lib/model_folder.c
+        DEPENDS embed weights)
 mf_test(embed_spare SOURCES unit/test_embed_spare.c DEPENDS embed fakemodel)
 mf_test(transformer_flood SOURCES unit/test_transformer_flood.c lib/model_folder.c
         DEPENDS embed weights)

@@ -2,9 +2,11 @@
 /* A whole small model folder behind the model's table. */
 #include "base/mem.h"
 #include "embed/model.h"
+#include "lib/gguf_file.h"
 #include "lib/mf_test.h"
 #include "lib/model_folder.h"
 
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -204,6 +206,72 @@ MF_TEST(transformer, chooses_a_precision_by_itself_that_keeps_its_word)
     mf_model_close(m);
 }
 
+static double cosine(const float *a, const float *b)
+{
+    double ab = 0, aa = 0, bb = 0;
+
+    for (size_t i = 0; i < DIM; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+static struct mf_model *open_gguf(uint32_t type)
+{
+    static struct mf_gguf_file g;
+    char path[PATH_MAX];
+    struct mf_model_options opt = {.model = path, .precision = "f32"};
+    struct mf_model *m = NULL;
+    struct mf_err err = {0};
+
+    mf_gguf_file_small(&g, type);
+    mf_gguf_file_save(&g, "small.gguf", path);
+    if (mf_model_open(&m, &opt, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    return m;
+}
+
+MF_TEST(transformer, a_gguf_file_gives_the_vectors_of_its_folder)
+{
+    static const char *const texts[] = {"",
+                                        "a b c",
+                                        "Word99 IS word100, isn't it?",
+                                        "\u00e9\u00c0 caf\u00e9",
+                                        "[MASK] a",
+                                        "\u4e2d x",
+                                        "xword99 unknown\u0416"};
+
+    static const struct {
+        uint32_t type;
+        double max_distance, min_cosine;
+    } kinds[] = {{G_F32, 1e-6, 0.999999}, {G_F16, 1e-3, 0.9999}, {G_Q8_0, 1, 0.99}};
+    struct mf_model_spec spec = mf_model_small();
+    struct mf_model *folder;
+
+    spec.pooling = "cls";
+    folder = open_small(spec, "f32");
+    for (size_t k = 0; k < mf_countof(kinds); k++) {
+        struct mf_model *file = open_gguf(kinds[k].type);
+
+        for (size_t i = 0; i < mf_countof(texts); i++) {
+            struct mf_text text = {mf_slice_str(texts[i]), 0};
+            struct mf_text_result of_folder, of_file;
+            float a[DIM], b[DIM];
+
+            MF_CHECK_OK(folder->ops->embed(folder, &text, 1, a, &of_folder));
+            MF_CHECK_OK(file->ops->embed(file, &text, 1, b, &of_file));
+            MF_CHECK_INT(of_file.n_tokens, of_folder.n_tokens);
+            MF_CHECK(distance(a, b) <= kinds[k].max_distance);
+            MF_CHECK(cosine(a, b) >= kinds[k].min_cosine);
+        }
+        mf_model_close(file);
+    }
+    mf_model_close(folder);
+}
+
 MF_TEST(transformer, refuses_what_does_not_fit_together)
 {
     const char *folder = mf_test_tmpdir();
@@ -231,14 +299,11 @@ MF_TEST(transformer, refuses_what_does_not_fit_together)
     assert_null(m);
 }
 
-MF_TEST(transformer, reports_when_there_is_no_memory)
+static void check_each_allocation(const char *path)
 {
-    const char *folder = mf_test_tmpdir();
-    struct mf_model_options opt = {.model = folder, .precision = "f32"};
-    struct mf_model_spec spec = mf_model_small();
+    struct mf_model_options opt = {.model = path, .precision = "f32"};
     bool is_open = false;
 
-    mf_model_folder(folder, &spec);
     for (unsigned nth = 1; !is_open; nth++) {
         struct mf_model *m = NULL;
         struct mf_err err = {0};
@@ -250,4 +315,17 @@ MF_TEST(transformer, reports_when_there_is_no_memory)
         mf_model_close(m);
         MF_CHECK(nth < 5000);
     }
+}
+
+MF_TEST(transformer, reports_when_there_is_no_memory)
+{
+    static struct mf_gguf_file g;
+    struct mf_model_spec spec = mf_model_small();
+    char path[PATH_MAX];
+
+    mf_model_folder(mf_test_tmpdir(), &spec);
+    check_each_allocation(mf_test_tmpdir());
+    mf_gguf_file_small(&g, G_F32);
+    mf_gguf_file_save(&g, "small.gguf", path);
+    check_each_allocation(path);
 }
