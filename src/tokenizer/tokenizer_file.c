@@ -13,29 +13,33 @@ static const struct mf_tokenizer_ops *const kinds[] = {&mf_tokenizer_wordpiece};
 
 struct reader {
     struct mf_tokenizer *t;
-    struct mf_model_json j;
-    yyjson_val *root;
+    struct mf_jdoc j;
 };
 
-/* rd->root's object `key` and its type; empty when it has none. */
+/* The root's object `key` and its type; empty when it has none. */
 static int read_type(struct reader *rd, const char *key, yyjson_val **obj,
                      struct mf_slice *type)
 {
-    *obj = yyjson_obj_get(rd->root, key);
+    char where[32];
+    struct mf_jdoc inside;
+
+    *obj = yyjson_obj_get(rd->j.root, key);
     *type = mf_slice_of("", 0);
     if (!yyjson_is_obj(*obj)) {
-        return mf_model_json_refuse(&rd->j, "%s must be an object", key);
+        return mf_jdoc_refuse(&rd->j, "%s must be an object", key);
     }
-    return mf_model_json_text(&rd->j, *obj, key, "type", type);
+    (void)snprintf(where, sizeof(where), "%s.", key);
+    inside = mf_jdoc_inside(&rd->j, *obj, where);
+    return mf_jdoc_text(&inside, "type", type);
 }
 
 static int refuse_type(struct reader *rd, const char *key, struct mf_slice type,
                        const char *known)
 {
-    struct mf_model_word word;
+    struct mf_shown word;
 
-    return mf_model_json_refuse(&rd->j, "%s.type is \"%s\"; known is %s", key,
-                                mf_model_word(&word, type), known);
+    return mf_jdoc_refuse(&rd->j, "%s.type is \"%s\"; known is %s", key,
+                          mf_shown(&word, type), known);
 }
 
 static int want_type(struct reader *rd, const char *key, const char *want,
@@ -76,8 +80,8 @@ static int choose_kind(struct reader *rd, yyjson_val **model)
 /* One more than the largest id. */
 static int count_ids(struct reader *rd, yyjson_val *vocab, uint32_t *n_ids)
 {
-    yyjson_val *added = yyjson_obj_get(rd->root, "added_tokens"), *key, *token;
-    struct mf_model_word word;
+    yyjson_val *added = yyjson_obj_get(rd->j.root, "added_tokens"), *key, *token;
+    struct mf_shown word;
     yyjson_obj_iter it;
     size_t i, max;
 
@@ -87,10 +91,9 @@ static int count_ids(struct reader *rd, yyjson_val *vocab, uint32_t *n_ids)
         yyjson_val *v = yyjson_obj_iter_get_val(key);
 
         if (!yyjson_is_uint(v) || yyjson_get_uint(v) >= MF_VOCAB_MAX) {
-            return mf_model_json_refuse(
+            return mf_jdoc_refuse(
                 &rd->j, "model.vocab: the id of %s must be a whole number below %d",
-                mf_model_word(&word,
-                              mf_slice_of(yyjson_get_str(key), yyjson_get_len(key))),
+                mf_shown(&word, mf_slice_of(yyjson_get_str(key), yyjson_get_len(key))),
                 MF_VOCAB_MAX);
         }
         *n_ids = mf_max(*n_ids, (uint32_t)yyjson_get_uint(v) + 1);
@@ -100,7 +103,7 @@ static int count_ids(struct reader *rd, yyjson_val *vocab, uint32_t *n_ids)
         yyjson_val *v = yyjson_obj_get(token, "id");
 
         if (!yyjson_is_uint(v) || yyjson_get_uint(v) >= MF_VOCAB_MAX) {
-            return mf_model_json_refuse(
+            return mf_jdoc_refuse(
                 &rd->j, "added_tokens[%zu].id must be a whole number below %d", i,
                 MF_VOCAB_MAX);
         }
@@ -139,12 +142,12 @@ static int fill_vocab(struct reader *rd, yyjson_val *vocab, struct mf_slice pref
 
 static int find_unknown(struct reader *rd, struct mf_slice unk)
 {
-    struct mf_model_word word;
+    struct mf_shown word;
 
     rd->t->info.unk_id = mf_vocab_find(&rd->t->vocab, unk);
     if (rd->t->info.unk_id == MF_VOCAB_NONE) {
-        return mf_model_json_refuse(&rd->j, "model.unk_token %s is not in model.vocab",
-                                    mf_model_word(&word, unk));
+        return mf_jdoc_refuse(&rd->j, "model.unk_token %s is not in model.vocab",
+                              mf_shown(&word, unk));
     }
     return 0;
 }
@@ -155,24 +158,22 @@ static int read_model(struct reader *rd)
     struct mf_tokenizer *t = rd->t;
     yyjson_val *model, *vocab;
     int rc = choose_kind(rd, &model);
+    struct mf_jdoc inside = mf_jdoc_inside(&rd->j, model, "model.");
 
     t->max_chars = MF_WORD_CHARS_USUAL;
-    if (rc < 0 ||
-        mf_model_json_text(&rd->j, model, "model.", "continuing_subword_prefix",
-                           &prefix) < 0 ||
-        mf_model_json_text(&rd->j, model, "model.", "unk_token", &unk) < 0 ||
-        mf_model_json_u32(&rd->j, model, "model.", "max_input_chars_per_word",
-                          &t->max_chars) < 0) {
+    if (rc < 0 || mf_jdoc_text(&inside, "continuing_subword_prefix", &prefix) < 0 ||
+        mf_jdoc_text(&inside, "unk_token", &unk) < 0 ||
+        mf_jdoc_u32(&inside, "max_input_chars_per_word", &t->max_chars) < 0) {
         return MF_EINVAL;
     }
     if (t->max_chars > MF_WORD_CHARS) {
-        return mf_model_json_refuse(
+        return mf_jdoc_refuse(
             &rd->j, "model.max_input_chars_per_word is %u; at most %d are possible",
             t->max_chars, MF_WORD_CHARS);
     }
     vocab = yyjson_obj_get(model, "vocab");
     if (!yyjson_is_obj(vocab)) {
-        return mf_model_json_refuse(&rd->j, "model.vocab must be an object");
+        return mf_jdoc_refuse(&rd->j, "model.vocab must be an object");
     }
     rc = fill_vocab(rd, vocab, prefix);
     return rc < 0 ? rc : find_unknown(rd, unk);
@@ -183,20 +184,21 @@ static int read_model(struct reader *rd)
 static int read_normalizer(struct reader *rd)
 {
     struct mf_norm_flags *f = &rd->t->flags;
+    struct mf_jdoc inside;
     yyjson_val *n;
 
     *f = (struct mf_norm_flags){true, true, false, true};
-    if (want_type(rd, "normalizer", "BertNormalizer", &n) < 0 ||
-        mf_model_json_bool(&rd->j, n, "normalizer.", "clean_text", &f->clean_text) <
-            0 ||
-        mf_model_json_bool(&rd->j, n, "normalizer.", "handle_chinese_chars",
-                           &f->handle_chinese_chars) < 0 ||
-        mf_model_json_bool(&rd->j, n, "normalizer.", "lowercase", &f->lowercase) < 0) {
+    if (want_type(rd, "normalizer", "BertNormalizer", &n) < 0) {
+        return MF_EINVAL;
+    }
+    inside = mf_jdoc_inside(&rd->j, n, "normalizer.");
+    if (mf_jdoc_bool(&inside, "clean_text", &f->clean_text) < 0 ||
+        mf_jdoc_bool(&inside, "handle_chinese_chars", &f->handle_chinese_chars) < 0 ||
+        mf_jdoc_bool(&inside, "lowercase", &f->lowercase) < 0) {
         return MF_EINVAL;
     }
     f->strip_accents = f->lowercase; /* what null means */
-    return mf_model_json_bool(&rd->j, n, "normalizer.", "strip_accents",
-                              &f->strip_accents);
+    return mf_jdoc_bool(&inside, "strip_accents", &f->strip_accents);
 }
 
 /* {"SpecialToken": {"id": "[CLS]"}} of a template: the id behind it. */
@@ -210,7 +212,7 @@ static int template_id(struct reader *rd, yyjson_val *template, yyjson_val *item
     yyjson_val *ids = yyjson_obj_get(token, "ids");
 
     if (yyjson_arr_size(ids) != 1 || !yyjson_is_uint(yyjson_arr_get_first(ids))) {
-        return mf_model_json_refuse(
+        return mf_jdoc_refuse(
             &rd->j, "post_processor.special_tokens must name one id for each token");
     }
     *id = (uint32_t)mf_min(yyjson_get_uint(yyjson_arr_get_first(ids)), UINT32_MAX);
@@ -224,7 +226,7 @@ static int read_template(struct reader *rd, yyjson_val *post)
 
     if (yyjson_arr_size(single) != 3 ||
         yyjson_obj_get(yyjson_arr_get(single, 1), "Sequence") == NULL) {
-        return mf_model_json_refuse(
+        return mf_jdoc_refuse(
             &rd->j, "post_processor.single must be one token, the text, one token");
     }
     rc = template_id(rd, post, yyjson_arr_get_first(single), &rd->t->info.cls_id);
@@ -240,8 +242,7 @@ static int read_pair(struct reader *rd, yyjson_val *post, const char *key, uint3
     yyjson_val *v = yyjson_arr_get(yyjson_obj_get(post, key), 1);
 
     if (!yyjson_is_uint(v)) {
-        return mf_model_json_refuse(&rd->j, "post_processor.%s must be [token, id]",
-                                    key);
+        return mf_jdoc_refuse(&rd->j, "post_processor.%s must be [token, id]", key);
     }
     *id = (uint32_t)mf_min(yyjson_get_uint(v), UINT32_MAX);
     return 0;
@@ -270,7 +271,7 @@ static int read_post_processor(struct reader *rd)
                            "TemplateProcessing, BertProcessing, RobertaProcessing");
     }
     if (rc == 0 && (info->cls_id >= info->n_vocab || info->sep_id >= info->n_vocab)) {
-        rc = mf_model_json_refuse(&rd->j, "post_processor names an id of no token");
+        rc = mf_jdoc_refuse(&rd->j, "post_processor names an id of no token");
     }
     info->n_special = 2;
     return rc;
@@ -279,32 +280,34 @@ static int read_post_processor(struct reader *rd)
 static int read_added_token(struct reader *rd, size_t i, yyjson_val *v)
 {
     struct mf_added_token k = {0};
+    struct mf_jdoc inside;
     bool single_word = false;
     char where[48];
     uint32_t known;
 
     (void)snprintf(where, sizeof(where), "added_tokens[%zu].", i);
+    inside = mf_jdoc_inside(&rd->j, v, where);
     k.normalized = true;
-    if (mf_model_json_text(&rd->j, v, where, "content", &k.text) < 0 ||
-        mf_model_json_u32(&rd->j, v, where, "id", &k.id) < 0 ||
-        mf_model_json_bool(&rd->j, v, where, "lstrip", &k.lstrip) < 0 ||
-        mf_model_json_bool(&rd->j, v, where, "rstrip", &k.rstrip) < 0 ||
-        mf_model_json_bool(&rd->j, v, where, "normalized", &k.normalized) < 0 ||
-        mf_model_json_bool(&rd->j, v, where, "single_word", &single_word) < 0) {
+    if (mf_jdoc_text(&inside, "content", &k.text) < 0 ||
+        mf_jdoc_u32(&inside, "id", &k.id) < 0 ||
+        mf_jdoc_bool(&inside, "lstrip", &k.lstrip) < 0 ||
+        mf_jdoc_bool(&inside, "rstrip", &k.rstrip) < 0 ||
+        mf_jdoc_bool(&inside, "normalized", &k.normalized) < 0 ||
+        mf_jdoc_bool(&inside, "single_word", &single_word) < 0) {
         return MF_EINVAL;
     }
     if (k.text.n == 0 || k.text.n > MF_ADDED_BYTES) {
-        return mf_model_json_refuse(&rd->j, "%scontent must have 1 to %d bytes", where,
-                                    MF_ADDED_BYTES);
+        return mf_jdoc_refuse(&rd->j, "%scontent must have 1 to %d bytes", where,
+                              MF_ADDED_BYTES);
     }
     if (single_word) {
-        return mf_model_json_refuse(&rd->j, "%ssingle_word is not known: must be false",
-                                    where);
+        return mf_jdoc_refuse(&rd->j, "%ssingle_word is not known: must be false",
+                              where);
     }
     known = mf_vocab_find(&rd->t->vocab, k.text);
     if (known != MF_VOCAB_NONE && known != k.id) {
-        return mf_model_json_refuse(&rd->j, "%sid is %u, in model.vocab it is %u",
-                                    where, k.id, known);
+        return mf_jdoc_refuse(&rd->j, "%sid is %u, in model.vocab it is %u", where,
+                              k.id, known);
     }
     if (mf_added_add(&rd->t->added, &k) < 0) {
         return mf_err_set(rd->j.err, MF_ENOMEM, FILE_NAME ": out of memory");
@@ -314,7 +317,7 @@ static int read_added_token(struct reader *rd, size_t i, yyjson_val *v)
 
 static int read_added(struct reader *rd)
 {
-    yyjson_val *list = yyjson_obj_get(rd->root, "added_tokens"), *v;
+    yyjson_val *list = yyjson_obj_get(rd->j.root, "added_tokens"), *v;
     size_t i, max;
     int rc = 0;
 
@@ -322,8 +325,8 @@ static int read_added(struct reader *rd)
         return 0;
     }
     if (!yyjson_is_arr(list) || yyjson_arr_size(list) > MF_ADDED_MAX) {
-        return mf_model_json_refuse(&rd->j, "added_tokens must be a list of at most %d",
-                                    MF_ADDED_MAX);
+        return mf_jdoc_refuse(&rd->j, "added_tokens must be a list of at most %d",
+                              MF_ADDED_MAX);
     }
     yyjson_arr_foreach(list, i, max, v)
     {
@@ -339,7 +342,8 @@ static int read_added(struct reader *rd)
 static int read_padding(struct reader *rd)
 {
     static const char *const names[] = {"[PAD]", "<pad>"};
-    yyjson_val *padding = yyjson_obj_get(rd->root, "padding");
+    struct mf_jdoc padding =
+        mf_jdoc_inside(&rd->j, mf_jdoc_get(&rd->j, "padding"), "padding.");
     uint32_t *id = &rd->t->info.pad_id;
 
     for (size_t i = mf_countof(names); i-- > 0;) {
@@ -347,11 +351,11 @@ static int read_padding(struct reader *rd)
 
         *id = known == MF_VOCAB_NONE ? *id : known;
     }
-    if (mf_model_json_u32(&rd->j, padding, "padding.", "pad_id", id) < 0) {
+    if (mf_jdoc_u32(&padding, "pad_id", id) < 0) {
         return MF_EINVAL;
     }
     if (*id >= rd->t->info.n_vocab) {
-        return mf_model_json_refuse(&rd->j, "padding.pad_id is the id of no token");
+        return mf_jdoc_refuse(&rd->j, "padding.pad_id is the id of no token");
     }
     return 0;
 }
@@ -380,13 +384,12 @@ int mf_tokenizer_read_json(struct mf_tokenizer *t, const char *folder,
                            struct mf_err *err)
 {
     struct reader rd = {.t = t};
-    int rc = mf_model_json_open(&rd.j, folder, FILE_NAME, err);
+    int rc = mf_model_file_open_json(&rd.j, folder, FILE_NAME, err);
 
     if (rc < 0) {
         return rc;
     }
-    rd.root = yyjson_doc_get_root(rd.j.doc);
     rc = read_root(&rd);
-    mf_model_json_close(&rd.j);
+    mf_jdoc_close(&rd.j);
     return rc;
 }

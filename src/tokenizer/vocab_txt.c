@@ -76,33 +76,31 @@ static int read_vocab(struct mf_tokenizer *t, const char *folder, struct mf_err 
 
 /* ---- tokenizer_config.json ---- */
 
-static int read_flags(const struct mf_model_json *j, yyjson_val *root,
-                      struct mf_norm_flags *f)
+static int read_flags(const struct mf_jdoc *j, struct mf_norm_flags *f)
 {
     bool basic = true;
 
     *f = (struct mf_norm_flags){true, true, false, true};
-    if (mf_model_json_bool(j, root, "", "do_lower_case", &f->lowercase) < 0 ||
-        mf_model_json_bool(j, root, "", "tokenize_chinese_chars",
-                           &f->handle_chinese_chars) < 0 ||
-        mf_model_json_bool(j, root, "", "do_basic_tokenize", &basic) < 0) {
+    if (mf_jdoc_bool(j, "do_lower_case", &f->lowercase) < 0 ||
+        mf_jdoc_bool(j, "tokenize_chinese_chars", &f->handle_chinese_chars) < 0 ||
+        mf_jdoc_bool(j, "do_basic_tokenize", &basic) < 0) {
         return MF_EINVAL;
     }
     f->strip_accents = f->lowercase; /* what null means */
     if (!basic) {
-        return mf_model_json_refuse(j, "do_basic_tokenize must be true");
+        return mf_jdoc_refuse(j, "do_basic_tokenize must be true");
     }
-    return mf_model_json_bool(j, root, "", "strip_accents", &f->strip_accents);
+    return mf_jdoc_bool(j, "strip_accents", &f->strip_accents);
 }
 
-static int check_class(const struct mf_model_json *j, yyjson_val *root)
+static int check_class(const struct mf_jdoc *j)
 {
     static const char *const known[] = {"BertTokenizer", "DistilBertTokenizer",
                                         "ElectraTokenizer", "MobileBertTokenizer"};
     struct mf_slice class = MF_SLICE("BertTokenizer");
-    struct mf_model_word word;
+    struct mf_shown word;
 
-    if (mf_model_json_text(j, root, "", "tokenizer_class", &class) < 0) {
+    if (mf_jdoc_text(j, "tokenizer_class", &class) < 0) {
         return MF_EINVAL;
     }
     for (size_t i = 0; i < mf_countof(known); i++) {
@@ -114,45 +112,44 @@ static int check_class(const struct mf_model_json *j, yyjson_val *root)
             return 0;
         }
     }
-    return mf_model_json_refuse(j, "tokenizer_class is %s; known is BertTokenizer",
-                                mf_model_word(&word, class));
+    return mf_jdoc_refuse(j, "tokenizer_class is %s; known is BertTokenizer",
+                          mf_shown(&word, class));
 }
 
 /* A token is a word, or an object with the word as its content and its flags. */
-static int read_special(const struct mf_model_json *j, yyjson_val *root,
-                        struct special *s)
+static int read_special(const struct mf_jdoc *j, struct special *s)
 {
-    yyjson_val *v = yyjson_obj_get(root, s->key);
+    yyjson_val *v = mf_jdoc_get(j, s->key);
+    struct mf_jdoc inside;
     char where[32];
 
     if (!yyjson_is_obj(v)) {
-        return mf_model_json_text(j, root, "", s->key, &s->text);
+        return mf_jdoc_text(j, s->key, &s->text);
     }
     (void)snprintf(where, sizeof(where), "%s.", s->key);
-    if (mf_model_json_text(j, v, where, "content", &s->text) < 0 ||
-        mf_model_json_bool(j, v, where, "lstrip", &s->token.lstrip) < 0 ||
-        mf_model_json_bool(j, v, where, "rstrip", &s->token.rstrip) < 0) {
+    inside = mf_jdoc_inside(j, v, where);
+    if (mf_jdoc_text(&inside, "content", &s->text) < 0 ||
+        mf_jdoc_bool(&inside, "lstrip", &s->token.lstrip) < 0 ||
+        mf_jdoc_bool(&inside, "rstrip", &s->token.rstrip) < 0) {
         return MF_EINVAL;
     }
-    return mf_model_json_bool(j, v, where, "normalized", &s->token.normalized);
+    return mf_jdoc_bool(&inside, "normalized", &s->token.normalized);
 }
 
-static int add_special(const struct mf_model_json *j, struct mf_tokenizer *t,
+static int add_special(const struct mf_jdoc *j, struct mf_tokenizer *t,
                        struct special *s)
 {
-    struct mf_model_word word;
+    struct mf_shown word;
 
     s->token.id = mf_vocab_find(&t->vocab, s->text);
     s->token.text = s->text;
     if (s->token.id == MF_VOCAB_NONE) {
-        return !s->is_needed
-                   ? 0
-                   : mf_model_json_refuse(j, "%s %s is not in " VOCAB_FILE, s->key,
-                                          mf_model_word(&word, s->text));
+        return !s->is_needed ? 0
+                             : mf_jdoc_refuse(j, "%s %s is not in " VOCAB_FILE, s->key,
+                                              mf_shown(&word, s->text));
     }
     if (s->text.n > MF_ADDED_BYTES) {
-        return mf_model_json_refuse(j, "%s is longer than %d bytes", s->key,
-                                    MF_ADDED_BYTES);
+        return mf_jdoc_refuse(j, "%s is longer than %d bytes", s->key, MF_ADDED_BYTES);
     }
     *s->id = s->token.id;
     if (mf_added_add(&t->added, &s->token) < 0) {
@@ -161,7 +158,7 @@ static int add_special(const struct mf_model_json *j, struct mf_tokenizer *t,
     return 0;
 }
 
-static int read_config(const struct mf_model_json *j, struct mf_tokenizer *t)
+static int read_config(const struct mf_jdoc *j, struct mf_tokenizer *t)
 {
     uint32_t mask_id;
     struct special all[] = {
@@ -171,13 +168,12 @@ static int read_config(const struct mf_model_json *j, struct mf_tokenizer *t)
         {"pad_token", MF_SLICE("[PAD]"), &t->info.pad_id, false, {0}},
         {"mask_token", MF_SLICE("[MASK]"), &mask_id, false, {0}},
     };
-    yyjson_val *root = yyjson_doc_get_root(j->doc);
 
-    if (check_class(j, root) < 0 || read_flags(j, root, &t->flags) < 0) {
+    if (check_class(j) < 0 || read_flags(j, &t->flags) < 0) {
         return MF_EINVAL;
     }
     for (size_t i = 0; i < mf_countof(all); i++) {
-        int rc = read_special(j, root, &all[i]);
+        int rc = read_special(j, &all[i]);
 
         if (rc == 0) {
             rc = add_special(j, t, &all[i]);
@@ -195,7 +191,7 @@ static int read_config(const struct mf_model_json *j, struct mf_tokenizer *t)
 int mf_tokenizer_read_vocab_txt(struct mf_tokenizer *t, const char *folder,
                                 struct mf_err *err)
 {
-    struct mf_model_json j;
+    struct mf_jdoc j;
     int rc = read_vocab(t, folder, err);
 
     if (rc == MF_ENOTFOUND) {
@@ -204,11 +200,11 @@ int mf_tokenizer_read_vocab_txt(struct mf_tokenizer *t, const char *folder,
     if (rc < 0) {
         return rc;
     }
-    rc = mf_model_json_open(&j, folder, CONFIG_FILE, err);
+    rc = mf_model_file_open_json(&j, folder, CONFIG_FILE, err);
     if (rc < 0) {
         return rc;
     }
     rc = read_config(&j, t);
-    mf_model_json_close(&j);
+    mf_jdoc_close(&j);
     return rc;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/folder.h"
 
+#include "jdoc/jdoc.h"
 #include "weights/wfile.h"
-#include "weights/wjson.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -50,50 +50,50 @@ static const struct {
 };
 
 /* NULL: the sentence is in j->err. */
-static const struct config_keys *find_keys(const struct mf_wjson *j)
+static const struct config_keys *find_keys(const struct mf_jdoc *j)
 {
-    const char *type = NULL;
+    struct mf_slice type = mf_slice_of(NULL, 0);
     struct mf_shown shown;
 
-    if (mf_wjson_text(j, "model_type", &type) < 0) {
+    if (mf_jdoc_text(j, "model_type", &type) < 0) {
         return NULL;
     }
-    if (type == NULL) {
+    if (type.p == NULL) {
         (void)mf_err_set(j->err, MF_EINVAL, "%s: model_type is missing", j->file);
         return NULL;
     }
     for (size_t i = 0; i < mf_countof(known); i++) {
-        if (strcmp(type, known[i].model_type) == 0) {
+        if (mf_slice_is(type, known[i].model_type)) {
             return &known[i];
         }
     }
     (void)mf_err_set(j->err, MF_EINVAL,
                      "%s: model_type %s is not supported; bert, distilbert, mpnet, "
                      "roberta, xlm-roberta and camembert are",
-                     j->file, mf_shown(&shown, mf_slice_str(type)));
+                     j->file, mf_shown(&shown, type));
     return NULL;
 }
 
-static int parse_sizes(struct mf_plan *p, const struct mf_wjson *j,
+static int parse_sizes(struct mf_plan *p, const struct mf_jdoc *j,
                        const struct config_keys *k)
 {
     struct mf_weights_info *i = &p->info;
-    int rc = mf_wjson_u32(j, k->hidden, MF_PLAN_MAX_WIDTH, &i->hidden);
+    int rc = mf_jdoc_size(j, k->hidden, MF_PLAN_MAX_WIDTH, &i->hidden);
 
-    rc = rc < 0 ? rc : mf_wjson_u32(j, k->layers, MF_PLAN_MAX_LAYERS, &i->n_layers);
-    rc = rc < 0 ? rc : mf_wjson_u32(j, k->heads, i->hidden, &i->n_heads);
-    rc = rc < 0 ? rc : mf_wjson_u32(j, k->ffn, MF_PLAN_MAX_WIDTH, &i->ffn);
-    rc = rc < 0 ? rc : mf_wjson_u32(j, "vocab_size", MF_PLAN_MAX_VOCAB, &i->n_vocab);
+    rc = rc < 0 ? rc : mf_jdoc_size(j, k->layers, MF_PLAN_MAX_LAYERS, &i->n_layers);
+    rc = rc < 0 ? rc : mf_jdoc_size(j, k->heads, i->hidden, &i->n_heads);
+    rc = rc < 0 ? rc : mf_jdoc_size(j, k->ffn, MF_PLAN_MAX_WIDTH, &i->ffn);
+    rc = rc < 0 ? rc : mf_jdoc_size(j, "vocab_size", MF_PLAN_MAX_VOCAB, &i->n_vocab);
     rc = rc < 0 ? rc
-                : mf_wjson_u32(j, "max_position_embeddings", MF_PLAN_MAX_POSITIONS,
+                : mf_jdoc_size(j, "max_position_embeddings", MF_PLAN_MAX_POSITIONS,
                                &i->n_positions);
     if (rc == 0 && k->types != NULL) {
         p->n_types = 2;
-        rc = mf_wjson_u32(j, k->types, MF_PLAN_MAX_TYPES, &p->n_types);
+        rc = mf_jdoc_size(j, k->types, MF_PLAN_MAX_TYPES, &p->n_types);
     }
     if (rc == 0 && k->buckets != NULL) {
         p->n_buckets = 32;
-        rc = mf_wjson_u32(j, k->buckets, MF_PLAN_MAX_TYPES, &p->n_buckets);
+        rc = mf_jdoc_size(j, k->buckets, MF_PLAN_MAX_TYPES, &p->n_buckets);
     }
     if (rc == 0 && i->hidden % i->n_heads != 0) {
         return mf_err_set(j->err, MF_EINVAL, "%s: %s %u is no multiple of %s %u",
@@ -102,30 +102,29 @@ static int parse_sizes(struct mf_plan *p, const struct mf_wjson *j,
     return rc;
 }
 
-static int parse_activation(struct mf_plan *p, const struct mf_wjson *j,
-                            const char *key)
+static int parse_activation(struct mf_plan *p, const struct mf_jdoc *j, const char *key)
 {
-    const char *name = "gelu";
-    int rc = mf_wjson_text(j, key, &name);
+    struct mf_slice name = MF_SLICE("gelu");
+    int rc = mf_jdoc_text(j, key, &name);
     struct mf_shown shown;
 
     if (rc < 0) {
         return rc;
     }
     for (size_t i = 0; i < mf_countof(activations); i++) {
-        if (strcmp(name, activations[i].name) == 0) {
+        if (mf_slice_is(name, activations[i].name)) {
             p->info.activation = activations[i].activation;
             return 0;
         }
     }
     return mf_err_set(j->err, MF_EINVAL,
                       "%s: %s %s is not supported; gelu, gelu_new and relu are",
-                      j->file, key, mf_shown(&shown, mf_slice_str(name)));
+                      j->file, key, mf_shown(&shown, name));
 }
 
-static int parse_eps(struct mf_plan *p, const struct mf_wjson *j, const char *key)
+static int parse_eps(struct mf_plan *p, const struct mf_jdoc *j, const char *key)
 {
-    yyjson_val *v = key == NULL ? NULL : mf_wjson_get(j, key);
+    yyjson_val *v = key == NULL ? NULL : mf_jdoc_get(j, key);
 
     p->info.norm_eps = 1e-12F;
     if (v == NULL) {
@@ -141,9 +140,9 @@ static int parse_eps(struct mf_plan *p, const struct mf_wjson *j, const char *ke
 
 /* RoBERTa counts its positions from behind the one of the padding; in MPNet that is
  * fixed at 1. */
-static int parse_positions(struct mf_plan *p, const struct mf_wjson *j)
+static int parse_positions(struct mf_plan *p, const struct mf_jdoc *j)
 {
-    yyjson_val *pad = mf_wjson_get(j, "pad_token_id");
+    yyjson_val *pad = mf_jdoc_get(j, "pad_token_id");
     struct mf_weights_info *i = &p->info;
 
     if (i->arch == MF_ARCH_ROBERTA || i->arch == MF_ARCH_MPNET) {
@@ -167,22 +166,22 @@ static int parse_positions(struct mf_plan *p, const struct mf_wjson *j)
     return 0;
 }
 
-static int check_rest(const struct mf_wjson *j)
+static int check_rest(const struct mf_jdoc *j)
 {
-    const char *positions = "absolute";
+    struct mf_slice positions = MF_SLICE("absolute");
     bool is_decoder = false;
-    int rc = mf_wjson_text(j, "position_embedding_type", &positions);
+    int rc = mf_jdoc_text(j, "position_embedding_type", &positions);
     struct mf_shown shown;
 
-    rc = rc < 0 ? rc : mf_wjson_bool(j, "is_decoder", &is_decoder);
+    rc = rc < 0 ? rc : mf_jdoc_bool(j, "is_decoder", &is_decoder);
     if (rc < 0) {
         return rc;
     }
-    if (strcmp(positions, "absolute") != 0) {
+    if (!mf_slice_is(positions, "absolute")) {
         return mf_err_set(
             j->err, MF_EINVAL,
             "%s: position_embedding_type %s is not supported; absolute is", j->file,
-            mf_shown(&shown, mf_slice_str(positions)));
+            mf_shown(&shown, positions));
     }
     if (is_decoder) {
         return mf_err_set(j->err, MF_EINVAL,
@@ -193,9 +192,9 @@ static int check_rest(const struct mf_wjson *j)
 }
 
 /* "organisation/name", or the name alone; a path says where somebody's training ran. */
-static void take_published_name(struct mf_plan *p, const struct mf_wjson *j)
+static void take_published_name(struct mf_plan *p, const struct mf_jdoc *j)
 {
-    yyjson_val *v = mf_wjson_get(j, "_name_or_path");
+    yyjson_val *v = mf_jdoc_get(j, "_name_or_path");
     const char *whole = yyjson_is_str(v) ? yyjson_get_str(v) : "";
     const char *slash = strchr(whole, '/');
     const char *name = slash == NULL ? whole : slash + 1;
@@ -206,7 +205,7 @@ static void take_published_name(struct mf_plan *p, const struct mf_wjson *j)
     }
 }
 
-static int parse_config(struct mf_plan *p, const struct mf_wjson *j)
+static int parse_config(struct mf_plan *p, const struct mf_jdoc *j)
 {
     const struct config_keys *k = find_keys(j);
     int rc;
@@ -227,22 +226,22 @@ static int parse_config(struct mf_plan *p, const struct mf_wjson *j)
 int mf_folder_parse_config(struct mf_plan *plan, struct mf_slice text,
                            struct mf_err *err)
 {
-    struct mf_wjson j;
-    int rc = mf_wjson_open(&j, CONFIG, text, err);
+    struct mf_jdoc j;
+    int rc = mf_jdoc_open(&j, CONFIG, text, err);
 
     if (rc < 0) {
         return rc;
     }
-    rc = mf_wjson_want_object(&j);
+    rc = mf_jdoc_want_object(&j);
     rc = rc < 0 ? rc : parse_config(plan, &j);
-    mf_wjson_close(&j);
+    mf_jdoc_close(&j);
     return rc;
 }
 
 /* ---- modules.json ---- */
 
 /* Inside the model's folder, whoever wrote it. */
-static int take_path(char *out, const struct mf_wjson *j, yyjson_val *v)
+static int take_path(char *out, const struct mf_jdoc *j, yyjson_val *v)
 {
     const char *path = yyjson_is_str(v) ? yyjson_get_str(v) : "";
     size_t n = yyjson_is_str(v) ? yyjson_get_len(v) : 0;
@@ -258,7 +257,7 @@ static int take_path(char *out, const struct mf_wjson *j, yyjson_val *v)
     return 0;
 }
 
-static int take_module(struct mf_layout *l, const struct mf_wjson *j, yyjson_val *v)
+static int take_module(struct mf_layout *l, const struct mf_jdoc *j, yyjson_val *v)
 {
     yyjson_val *type = yyjson_obj_get(v, "type"), *path = yyjson_obj_get(v, "path");
     const char *whole = yyjson_is_str(type) ? yyjson_get_str(type) : "";
@@ -285,15 +284,15 @@ static int take_module(struct mf_layout *l, const struct mf_wjson *j, yyjson_val
 int mf_folder_parse_modules(struct mf_layout *l, struct mf_slice text,
                             struct mf_err *err)
 {
-    struct mf_wjson j;
+    struct mf_jdoc j;
     yyjson_arr_iter it;
     yyjson_val *v;
-    int rc = mf_wjson_open(&j, MODULES, text, err);
+    int rc = mf_jdoc_open(&j, MODULES, text, err);
 
     if (rc < 0) {
         return rc;
     }
-    rc = mf_wjson_want_list(&j);
+    rc = mf_jdoc_want_list(&j);
     (void)yyjson_arr_iter_init(j.root, &it);
     while (rc == 0 && (v = yyjson_arr_iter_next(&it)) != NULL) {
         rc = take_module(l, &j, v);
@@ -302,7 +301,7 @@ int mf_folder_parse_modules(struct mf_layout *l, struct mf_slice text,
         rc = mf_err_set(err, MF_EINVAL, "%s: no Pooling in a folder of its own",
                         MODULES);
     }
-    mf_wjson_close(&j);
+    mf_jdoc_close(&j);
     return rc;
 }
 
@@ -326,16 +325,16 @@ static const struct window_file window_files[] = {
 int mf_folder_parse_window(struct mf_plan *plan, const char *file, const char *key,
                            struct mf_slice text, bool *is_said, struct mf_err *err)
 {
-    struct mf_wjson j;
+    struct mf_jdoc j;
     yyjson_val *v;
-    int rc = mf_wjson_open(&j, file, text, err);
+    int rc = mf_jdoc_open(&j, file, text, err);
 
     *is_said = false;
     if (rc < 0) {
         return rc;
     }
-    rc = mf_wjson_want_object(&j);
-    v = mf_wjson_get(&j, key);
+    rc = mf_jdoc_want_object(&j);
+    v = mf_jdoc_get(&j, key);
     /* Without a bound, tokenizers write 1e30. */
     if (rc == 0 && v != NULL &&
         !(yyjson_is_num(v) && yyjson_get_num(v) >= MF_PLAN_MIN_WINDOW)) {
@@ -347,14 +346,14 @@ int mf_folder_parse_window(struct mf_plan *plan, const char *file, const char *k
         plan->info.window =
             (uint32_t)mf_min((double)plan->info.window, yyjson_get_num(v));
     }
-    mf_wjson_close(&j);
+    mf_jdoc_close(&j);
     return rc;
 }
 
 /* ---- prompts ---- */
 
 static int copy_prompt(struct mf_prompt *to, struct mf_arena *arena,
-                       const struct mf_wjson *j, yyjson_val *key)
+                       const struct mf_jdoc *j, yyjson_val *key)
 {
     yyjson_val *v = yyjson_obj_iter_get_val(key);
     const char *name = yyjson_get_str(key), *text = yyjson_get_str(v);
@@ -374,7 +373,7 @@ static int copy_prompt(struct mf_prompt *to, struct mf_arena *arena,
 }
 
 static int copy_prompts(struct mf_weights_info *info, struct mf_arena *arena,
-                        const struct mf_wjson *j, yyjson_val *all)
+                        const struct mf_jdoc *j, yyjson_val *all)
 {
     size_t n = yyjson_obj_size(all), i = 0;
     struct mf_prompt *prompts;
@@ -403,43 +402,43 @@ static int copy_prompts(struct mf_weights_info *info, struct mf_arena *arena,
     return 0;
 }
 
-static int choose_prompt(struct mf_weights_info *info, const struct mf_wjson *j)
+static int choose_prompt(struct mf_weights_info *info, const struct mf_jdoc *j)
 {
-    const char *chosen = NULL;
-    int rc = mf_wjson_text(j, "default_prompt_name", &chosen);
+    struct mf_slice chosen = mf_slice_of(NULL, 0);
+    int rc = mf_jdoc_text(j, "default_prompt_name", &chosen);
     struct mf_shown shown;
 
-    if (rc < 0 || chosen == NULL) {
+    if (rc < 0 || chosen.p == NULL) {
         return rc;
     }
     for (size_t i = 0; i < info->n_prompts; i++) {
-        if (strcmp(info->prompts[i].name, chosen) == 0) {
+        if (mf_slice_is(chosen, info->prompts[i].name)) {
             info->default_prompt = info->prompts[i].name;
             return 0;
         }
     }
     return mf_err_set(j->err, MF_EINVAL,
                       "%s: default_prompt_name %s is not among the prompts", j->file,
-                      mf_shown(&shown, mf_slice_str(chosen)));
+                      mf_shown(&shown, chosen));
 }
 
 int mf_folder_parse_prompts(struct mf_plan *plan, struct mf_arena *arena,
                             struct mf_slice text, struct mf_err *err)
 {
-    struct mf_wjson j;
-    int rc = mf_wjson_open(&j, PROMPTS, text, err);
+    struct mf_jdoc j;
+    int rc = mf_jdoc_open(&j, PROMPTS, text, err);
     yyjson_val *all;
 
     if (rc < 0) {
         return rc;
     }
-    rc = mf_wjson_want_object(&j);
-    all = rc < 0 ? NULL : mf_wjson_get(&j, "prompts");
+    rc = mf_jdoc_want_object(&j);
+    all = rc < 0 ? NULL : mf_jdoc_get(&j, "prompts");
     if (all != NULL) {
         rc = copy_prompts(&plan->info, arena, &j, all);
     }
     rc = rc < 0 ? rc : choose_prompt(&plan->info, &j);
-    mf_wjson_close(&j);
+    mf_jdoc_close(&j);
     return rc;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/gguf.h"
 
+#include "jdoc/jdoc.h"
 #include "weights/gguf_meta.h"
 #include "weights/gguf_vocab.h"
-#include "weights/wjson.h"
 
 #include <stdio.h>
 

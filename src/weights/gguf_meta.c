@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/gguf_meta.h"
 
+#include "jdoc/jdoc.h"
 #include "weights/weights.h"
-#include "weights/wjson.h"
 
 #define DEFAULT_ALIGNMENT 32U
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/gguf_vocab.h"
 
+#include "jdoc/jdoc.h"
 #include "weights/plan.h"
-#include "weights/wjson.h"
 
 #define TOKENIZER "tokenizer.ggml."
 #define N_NAMED   5U

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/folder.h"
-#include "weights/wjson.h"
+
+#include "jdoc/jdoc.h"
 
 #define UNSUPPORTED (-1)
 
@@ -19,7 +20,7 @@ static const struct mode modes[] = {
     {"pooling_mode_weightedmean_tokens", "weightedmean", UNSUPPORTED},
 };
 
-static int take_mode(struct mf_plan *plan, const struct mf_wjson *j,
+static int take_mode(struct mf_plan *plan, const struct mf_jdoc *j,
                      const struct mode *m)
 {
     if (m->pooling == UNSUPPORTED) {
@@ -33,13 +34,13 @@ static int take_mode(struct mf_plan *plan, const struct mf_wjson *j,
     return 0;
 }
 
-static int parse_flags(struct mf_plan *plan, const struct mf_wjson *j)
+static int parse_flags(struct mf_plan *plan, const struct mf_jdoc *j)
 {
     const struct mode *found = NULL;
 
     for (size_t i = 0; i < mf_countof(modes); i++) {
         bool is_on = false;
-        int rc = mf_wjson_bool(j, modes[i].flag, &is_on);
+        int rc = mf_jdoc_bool(j, modes[i].flag, &is_on);
 
         if (rc < 0) {
             return rc;
@@ -61,7 +62,7 @@ static int parse_flags(struct mf_plan *plan, const struct mf_wjson *j)
 }
 
 /* "mean", or a list of that one. */
-static int parse_name(struct mf_plan *plan, const struct mf_wjson *j, yyjson_val *v)
+static int parse_name(struct mf_plan *plan, const struct mf_jdoc *j, yyjson_val *v)
 {
     struct mf_shown shown;
 
@@ -83,14 +84,14 @@ static int parse_name(struct mf_plan *plan, const struct mf_wjson *j, yyjson_val
         mf_shown(&shown, mf_slice_of(yyjson_get_str(v), yyjson_get_len(v))));
 }
 
-static int check_dimension(const struct mf_plan *plan, const struct mf_wjson *j)
+static int check_dimension(const struct mf_plan *plan, const struct mf_jdoc *j)
 {
     static const char *const keys[] = {"word_embedding_dimension",
                                        "embedding_dimension"};
 
     for (size_t i = 0; i < mf_countof(keys); i++) {
         uint32_t dim = plan->info.hidden;
-        int rc = mf_wjson_u32(j, keys[i], UINT32_MAX, &dim);
+        int rc = mf_jdoc_size(j, keys[i], UINT32_MAX, &dim);
 
         if (rc < 0) {
             return rc;
@@ -103,11 +104,11 @@ static int check_dimension(const struct mf_plan *plan, const struct mf_wjson *j)
     return 0;
 }
 
-static int parse(struct mf_plan *plan, const struct mf_wjson *j)
+static int parse(struct mf_plan *plan, const struct mf_jdoc *j)
 {
-    yyjson_val *name = mf_wjson_get(j, "pooling_mode");
+    yyjson_val *name = mf_jdoc_get(j, "pooling_mode");
     bool include_prompt = true;
-    int rc = mf_wjson_bool(j, "include_prompt", &include_prompt);
+    int rc = mf_jdoc_bool(j, "include_prompt", &include_prompt);
 
     rc = rc < 0 ? rc : check_dimension(plan, j);
     if (rc == 0 && !include_prompt) {
@@ -123,14 +124,14 @@ static int parse(struct mf_plan *plan, const struct mf_wjson *j)
 int mf_folder_parse_pooling(struct mf_plan *plan, const char *file,
                             struct mf_slice text, struct mf_err *err)
 {
-    struct mf_wjson j;
-    int rc = mf_wjson_open(&j, file, text, err);
+    struct mf_jdoc j;
+    int rc = mf_jdoc_open(&j, file, text, err);
 
     if (rc < 0) {
         return rc;
     }
-    rc = mf_wjson_want_object(&j);
+    rc = mf_jdoc_want_object(&j);
     rc = rc < 0 ? rc : parse(plan, &j);
-    mf_wjson_close(&j);
+    mf_jdoc_close(&j);
     return rc;
 }

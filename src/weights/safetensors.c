@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/safetensors.h"
 
+#include "jdoc/jdoc.h"
 #include "weights/weights.h"
-#include "weights/wjson.h"
 
 #define LENGTH_BYTES 8U
 #define METADATA     "__metadata__"
@@ -202,14 +202,14 @@ int mf_safetensors_read(struct mf_wtable *t, const char *file, struct mf_slice b
                         struct mf_err *err)
 {
     struct mf_slice json = MF_SLICE("");
-    struct mf_wjson j;
+    struct mf_jdoc j;
     int rc = find_header(file, bytes, &json, err);
 
-    rc = rc < 0 ? rc : mf_wjson_open(&j, file, json, err);
+    rc = rc < 0 ? rc : mf_jdoc_open(&j, file, json, err);
     if (rc < 0) {
         return rc;
     }
-    rc = mf_wjson_want_object(&j);
+    rc = mf_jdoc_want_object(&j);
     if (rc < 0) {
         goto close_json;
     }
@@ -225,6 +225,6 @@ int mf_safetensors_read(struct mf_wtable *t, const char *file, struct mf_slice b
         mf_wtable_fini(t);
     }
 close_json:
-    mf_wjson_close(&j);
+    mf_jdoc_close(&j);
     return rc;
 }

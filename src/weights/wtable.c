@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/wtable.h"
 
-#include "weights/wjson.h"
+#include "jdoc/jdoc.h"
 
 #include <stdlib.h>
 
