@@ -37,7 +37,7 @@ for script in start query ingest sustained; do
 done
 
 model=${MEMFUSE_TEST_MODEL:-models/all-MiniLM-L6-v2}
-for script in embed; do
+for script in embed embed_http retrieval; do
   echo
   echo "==== $script"
   if [ -f "$model/model.safetensors" ]; then

@@ -4,6 +4,7 @@ precisions against f32 over texts of many scripts.
 
 MF_EMBED_PROBE is the path of the program built from tests/lib/embed_probe.c. The weights are
 those of all-MiniLM-L6-v2 in MEMFUSE_TEST_MODEL, else in models/all-MiniLM-L6-v2.
+MF_QUALITY_TEXTS (default 1200): how many texts are made up.
 """
 import array
 import hashlib
@@ -20,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROBE = os.environ.get("MF_EMBED_PROBE")
 MODEL = Path(os.environ.get("MEMFUSE_TEST_MODEL") or ROOT / "models" / "all-MiniLM-L6-v2")
 REFERENCE = json.loads((ROOT / "tests" / "data" / "minilm_reference.json").read_text("utf-8"))
-N_GENERATED = 1200
-N_DEBIAN = 300
-LINE = 24  # words of a generated text at most, now and then ten times as many
+N_GENERATED = int(os.environ.get("MF_QUALITY_TEXTS", "1200"))
+N_DEBIAN = 100
+LINE = 8  # words of a generated text at most; one in 40 has ten times as many
 
 needs_model = pytest.mark.skipif(
     not (MODEL / "model.safetensors").exists(),
@@ -75,11 +76,11 @@ def generated():
     rng = random.Random(2024)
     for i in range(N_GENERATED):
         words = WORDS[i % len(WORDS)]
-        n = rng.randint(1, LINE) * (10 if i % 23 == 0 else 1)
+        n = rng.randint(1, LINE) * (10 if i % 40 == 0 else 1)
         glue = "" if words[0] in GLUED else " "
         text = glue.join(rng.choice(words) for _ in range(n))
-        if i % 5 == 0:  # two languages in one text
-            text += " " + " ".join(rng.choices(WORDS[rng.randrange(len(WORDS))], k=6))
+        if i % 9 == 0:  # two languages in one text
+            text += " " + " ".join(rng.choices(WORDS[rng.randrange(len(WORDS))], k=4))
         yield text + rng.choice(ENDS)
 
 
