@@ -38,6 +38,7 @@ ROUNDS = int(os.environ.get("MF_EMBED_ROUNDS", "5"))
 PARTS = os.environ.get("MF_EMBED_PARTS", "one,two,tokens").split(",")
 OURS = ("f32", "bf16", "int8")
 CELL_S = 0.1  # of CPU time a turn, at least one pass over the cell's texts
+SCALING_S = 0.5  # a second thread takes some passes to find its core
 KEEP = 1.15  # a peer's way slower than the best by more is not run again
 CALM_S = 0.1  # ONNX Runtime's threads spin a while after a run
 CHAT_BATCHES = (1, 8, 32)
@@ -86,12 +87,12 @@ class Ours:
         self.process.stdin.flush()
         return self._line()
 
-    def run(self, lengths, threads):
+    def run(self, lengths, threads, seconds=CELL_S):
         """(wall ms, CPU ms)"""
         if lengths != self.texts:
             self.ask("texts " + " ".join(map(str, lengths)))
             self.texts = lengths
-        wall, cpu, _ = self.ask(f"run {threads} {CELL_S}").split()
+        wall, cpu, _ = self.ask(f"run {threads} {seconds}").split()
         return float(wall), float(cpu)
 
     def ceiling(self):
@@ -341,8 +342,8 @@ def say_scaling(lengths, cell, own, verdicts):
     than the median."""
     ones, twos = [], []
     for _ in range(4 * ROUNDS):
-        ones.append(own.run(lengths, 1))
-        twos.append(own.run(lengths, 2))
+        ones.append(own.run(lengths, 1, SCALING_S))
+        twos.append(own.run(lengths, 2, SCALING_S))
     costs = median([two[1] / one[1] for one, two in zip(ones, twos)])
     fastest = min(one[0] for one in ones) / min(two[0] for two in twos)
     print(f"{cell}: CPU time of two threads against one {costs:.3f}x; wall time of one against "

@@ -39,8 +39,11 @@ struct rate {
     float *out;
     int *rc;
     atomic_size_t next;
+    pthread_barrier_t gate; /* before and behind each pass */
+    bool stops;             /* written before the gate opens */
 };
 
+/* Threads stay for all passes of a run, so that each has found a core of its own. */
 struct worker {
     pthread_t thread;
     struct rate *rate;
@@ -220,9 +223,8 @@ static void texts_set(struct rate *r, char *lens)
 
 /* ---- running ---- */
 
-static void *work_batches(void *arg)
+static void work_batches(const struct worker *w)
 {
-    struct worker *w = arg;
     struct rate *r = w->rate;
     size_t i;
 
@@ -234,23 +236,54 @@ static void *work_batches(void *arg)
         mf_encoder_run(r->encoder, w->scratch, &ids, 0, r->out + first * r->hidden,
                        r->rc + first);
     }
-    return NULL;
 }
 
-static void run_once(struct rate *r, size_t n_threads)
+static void *work_passes(void *arg)
 {
-    struct worker w[MAX_THREADS];
+    struct worker *w = arg;
 
-    atomic_store(&r->next, 0);
-    for (size_t i = 0; i < n_threads; i++) {
+    for (;;) {
+        (void)pthread_barrier_wait(&w->rate->gate);
+        if (w->rate->stops) {
+            return NULL;
+        }
+        work_batches(w);
+        (void)pthread_barrier_wait(&w->rate->gate);
+    }
+}
+
+static void workers_start(struct rate *r, struct worker *w, size_t n)
+{
+    must(n >= 1 && n <= MAX_THREADS, "how many threads?");
+    must(pthread_barrier_init(&r->gate, NULL, (unsigned)n) == 0, "no barrier");
+    r->stops = false;
+    for (size_t i = 0; i < n; i++) {
+        must(r->scratch[i] != NULL ||
+                 mf_scratch_new(&r->scratch[i], r->encoder, BATCH_TOKENS) == 0,
+             "out of memory");
         w[i] = (struct worker){.rate = r, .scratch = r->scratch[i]};
-        must(i == 0 || pthread_create(&w[i].thread, NULL, work_batches, &w[i]) == 0,
+        must(i == 0 || pthread_create(&w[i].thread, NULL, work_passes, &w[i]) == 0,
              "no thread");
     }
-    (void)work_batches(&w[0]);
-    for (size_t i = 1; i < n_threads; i++) {
+}
+
+static void workers_stop(struct rate *r, struct worker *w, size_t n)
+{
+    r->stops = true;
+    (void)pthread_barrier_wait(&r->gate);
+    for (size_t i = 1; i < n; i++) {
         must(pthread_join(w[i].thread, NULL) == 0, "a thread is lost");
     }
+    (void)pthread_barrier_destroy(&r->gate);
+}
+
+/* One pass over all texts; the calling thread is the first worker. */
+static void pass(struct rate *r, const struct worker *first)
+{
+    atomic_store(&r->next, 0);
+    (void)pthread_barrier_wait(&r->gate);
+    work_batches(first);
+    (void)pthread_barrier_wait(&r->gate);
     for (size_t i = 0; i < r->n_texts; i++) {
         must(r->rc[i] == 0, "a text failed");
     }
@@ -258,25 +291,22 @@ static void run_once(struct rate *r, size_t n_threads)
 
 static void run(struct rate *r, size_t n_threads, double seconds)
 {
+    struct worker workers[MAX_THREADS];
     double wall[MAX_TIMES], cpu[MAX_TIMES];
     double used = 0;
     size_t n = 0;
 
-    must(n_threads >= 1 && n_threads <= MAX_THREADS, "how many threads?");
-    for (size_t i = 0; i < n_threads; i++) {
-        must(r->scratch[i] != NULL ||
-                 mf_scratch_new(&r->scratch[i], r->encoder, BATCH_TOKENS) == 0,
-             "out of memory");
-    }
+    workers_start(r, workers, n_threads);
     while (n < MAX_TIMES && (n == 0 || used < seconds * 1e3)) {
         double cpu_began = now_ms(CLOCK_PROCESS_CPUTIME_ID);
         double wall_began = now_ms(CLOCK_MONOTONIC);
 
-        run_once(r, n_threads);
+        pass(r, &workers[0]);
         wall[n] = now_ms(CLOCK_MONOTONIC) - wall_began;
         cpu[n] = now_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_began;
         used += cpu[n++];
     }
+    workers_stop(r, workers, n_threads);
     (void)printf("%.4f %.4f %zu\n", median(wall, n), median(cpu, n), n);
 }
 
