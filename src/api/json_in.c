@@ -2,6 +2,7 @@
 #include "api/json_in.h"
 
 #include "base/map.h"
+#include "jdoc/jdoc.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -96,21 +97,6 @@ int mf_json_fault(const struct mf_json_at *at, const char *key, int code,
 }
 
 /* ---- memory ---- */
-
-static void *heap_malloc(MF_UNUSED void *ctx, size_t n)
-{
-    return mf_malloc(n);
-}
-
-static void *heap_realloc(MF_UNUSED void *ctx, void *p, MF_UNUSED size_t old, size_t n)
-{
-    return mf_realloc(p, n);
-}
-
-static void heap_free(MF_UNUSED void *ctx, void *p)
-{
-    mf_free(p);
-}
 
 static void *arena_malloc(void *ctx, size_t n)
 {
@@ -396,7 +382,7 @@ static int read_failed(struct mf_faults *f, const yyjson_read_err *e)
 int mf_json_open(struct mf_json *j, struct mf_slice body, struct mf_faults *faults,
                  yyjson_val **root)
 {
-    yyjson_alc alc = {heap_malloc, heap_realloc, heap_free, NULL};
+    yyjson_alc alc = mf_jdoc_memory;
     size_t need = yyjson_read_max_memory_usage(body.n, read_flags);
     yyjson_read_err e;
     char *copy;

@@ -22,7 +22,7 @@ static void seam_free(MF_UNUSED void *ctx, void *p)
     mf_free(p);
 }
 
-static const yyjson_alc seam = {seam_malloc, seam_realloc, seam_free, NULL};
+const yyjson_alc mf_jdoc_memory = {seam_malloc, seam_realloc, seam_free, NULL};
 
 /* Brackets outside of strings; whether they fit together is the reader's matter. */
 static bool is_too_deep(struct mf_slice text)
@@ -60,8 +60,8 @@ int mf_jdoc_open(struct mf_jdoc *j, const char *file, struct mf_slice text,
                           MF_JDOC_DEPTH);
     }
     /* Without YYJSON_READ_INSITU the text is only read. */
-    doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, &seam,
-                           &fault);
+    doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG,
+                           &mf_jdoc_memory, &fault);
     if (doc == NULL && fault.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
         return mf_err_set(err, MF_ENOMEM, "%s: out of memory", file);
     }

@@ -19,6 +19,9 @@
 
 #define MF_JDOC_DEPTH 32
 
+/* The seam, for others that call yyjson themselves. */
+extern const yyjson_alc mf_jdoc_memory;
+
 struct mf_jdoc {
     const char *file;
     const char *where; /* before each key in a sentence: "normalizer." */

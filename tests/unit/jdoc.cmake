@@ -1,0 +1,1 @@
+mf_test(jdoc SOURCES unit/test_jdoc.c DEPENDS jdoc)
