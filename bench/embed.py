@@ -185,12 +185,20 @@ class Table:
 
     def turn(self, name):
         if name in self.ours:
-            return self.ours[name].run(self.lengths, self.threads)
+            return self.own_turn(self.ours[name])
         peer, feeds = self.turns[name]
         took = peer.run(feeds)
         if self.threads > 1:
             time.sleep(CALM_S)
         return took
+
+    def own_turn(self, own):
+        """With the ceiling just before and just after: a core's speed changes all the time."""
+        if self.threads > 1:
+            return own.run(self.lengths, self.threads)
+        before = own.ceiling()
+        took = own.run(self.lengths, self.threads)
+        return (*took, (before + own.ceiling()) / 2)
 
     def round(self, i):
         names = list(self.turns)
@@ -213,6 +221,13 @@ class Table:
 
     def median(self, name, at):
         return median([t[at] for t in self.times[name]])
+
+    def share(self, name, config):
+        """(operations a second, the ceiling, percent of it), in thousand millions"""
+        work = sum(operations(self.lengths, config)) * 1e3
+        rows = [(work / cpu, ceiling, 100 * work / cpu / ceiling if ceiling else 0)
+                for _, cpu, ceiling in self.times[name]]
+        return [median(column) for column in zip(*rows)]
 
     def ratio(self, slow, fast, at):
         return median([s[at] / f[at] for s, f in zip(self.times[slow], self.times[fast])])
@@ -275,28 +290,23 @@ def operations(lengths, config):
     return linear / 1e9, attention / 1e9
 
 
-def print_shares(tables, ours, ceilings, model):
+def print_shares(tables, ours, model):
     config = json.loads((Path(model) / "config.json").read_text())
-    print("\nshare of what the kernel's multiply instruction can do on one core: linear layers "
-          "and attention")
+    print("\nlinear layers and attention, thousand million operations a second, and the share of "
+          "what the kernel's multiply instruction did on the same core just before and after")
     for name, own in ours.items():
-        ceiling = median(ceilings[name])
-        line = f"{own.kernel:18} ceiling {ceiling:7.1f}"
+        line = f"{own.kernel:16}"
         for cell, table in tables.items():
-            rate = sum(operations(table.lengths, config)) / table.median(name, 1) * 1e3
-            line += f"  {cell} {rate:6.1f}" + (f" {100 * rate / ceiling:3.0f} %" if ceiling else "")
+            rate, ceiling, share = table.share(name, config)
+            line += f"  {cell} {rate:.0f}" + (f"/{ceiling:.0f} {share:.0f} %" if ceiling else "")
         print(line)
 
 
 def one_thread(cells, ours, graphs, verdicts, model):
-    tables = {}
-    ceilings = {name: [own.ceiling() for _ in range(5)] for name, own in ours.items()}
     tables = measure(cells, 1, ours, open_peers(graphs, 1))
-    for name, own in ours.items():
-        ceilings[name] += [own.ceiling() for _ in range(5)]
     print_table(tables, 1)
     print_ratios(tables, 1)
-    print_shares(tables, ours, ceilings, model)
+    print_shares(tables, ours, model)
     print()
     for cell, table in tables.items():
         if cell not in F32_TARGET:
@@ -310,17 +320,16 @@ def one_thread(cells, ours, graphs, verdicts, model):
         if "bf16" in ours:
             verdicts.say(f"{cell}: bf16 against own f32, CPU", table.ratio("f32", "bf16", 1), "x",
                          1.9)
-    share_verdict(tables, ceilings, model, verdicts)
+    share_verdict(tables, model, verdicts)
 
 
-def share_verdict(tables, ceilings, model, verdicts):
-    table = tables.get("32x64")
-    if table is None or not median(ceilings["int8"]):
+def share_verdict(tables, model, verdicts):
+    if "32x64" not in tables:
         return
     config = json.loads((Path(model) / "config.json").read_text())
-    rate = sum(operations(table.lengths, config)) / table.median("int8", 1) * 1e3
-    verdicts.say("32x64: int8, share of the ceiling", 100 * rate / median(ceilings["int8"]), "%",
-                 85)
+    _, ceiling, share = tables["32x64"].share("int8", config)
+    if ceiling:
+        verdicts.say("32x64: int8, share of the ceiling", share, "%", 85)
 
 
 # ---- two threads

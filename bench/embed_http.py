@@ -10,6 +10,8 @@
 3. One interactive connection, its latency alone and while requests of 32 texts keep both
    cores busy, in turn.
 
+MF_EMBED_ROUNDS (default 5) and MF_EMBED_PARTS (of "rates,interactive,flight") make it shorter.
+
 Beside text-embeddings-inference 1.9.3 (ONNX Runtime) as it was measured on two cores of such a
 machine. Needs wrk. Wall times: worth something only where two cores are free; CPU time a text
 is told, too."""
@@ -25,6 +27,7 @@ from rig import Server, Verdicts, Wire, favour, median, probe, room
 
 HERE = Path(__file__).parent
 ROUNDS = int(os.environ.get("MF_EMBED_ROUNDS", "5"))
+PARTS = os.environ.get("MF_EMBED_PARTS", "rates,interactive,flight").split(",")
 SECONDS = 3
 CONNECTIONS = 64
 N_BODIES = 20_000
@@ -161,6 +164,17 @@ def measure_rates(server, alone, loads, v):
               "x", 4)
 
 
+def compare_rates(server, build, model, folder, texts, v):
+    for n in LENGTHS:
+        check_length(server.port, texts, n)
+    loads = {(path, n): Load(folder, f"bodies{path.replace('/', '-')}-{n}", path,
+                             (texts.body(path, n) for _ in range(N_BODIES)), CONNECTIONS)
+             for path in PATHS for n in LENGTHS}
+    alone = Alone(build, model)
+    measure_rates(server, alone, loads, v)
+    alone.close()
+
+
 # ---- 2
 
 def single_flight(server, texts, v):
@@ -203,13 +217,13 @@ def query_ms(wire, texts):
         if status != 200:
             raise RuntimeError(f"{status} {body[:200]!r}")
         time.sleep(0.002)  # a person, not a load
-    return sorted(out)
+    return out
 
 
 def measure_interactive(server, bulk, texts, v):
     favour(os.getpid())
     wire = Wire(server.port)
-    quiet, busy, rates = [], [], []
+    quiet, busy = [], []
     for _ in range(ROUNDS):
         quiet += query_ms(wire, texts)
         load = bulk.start(server.port, 30)
@@ -219,20 +233,14 @@ def measure_interactive(server, bulk, texts, v):
         load.communicate(timeout=60)
         time.sleep(0.5)
     wire.close()
-    for name, ms in (("quiet", sorted(quiet)), ("under load", sorted(busy))):
-        print(f"interactive, 16 pieces, {name}: p50 {ms[len(ms) // 2]:.2f} ms, "
-              f"p99 {ms[len(ms) * 99 // 100]:.2f} ms")
     quiet.sort()
     busy.sort()
+    for name, ms in (("quiet", quiet), ("under load", busy)):
+        print(f"interactive, 16 pieces, {name}: p50 {ms[len(ms) // 2]:.2f} ms, "
+              f"p99 {ms[len(ms) * 99 // 100]:.2f} ms")
     at = len(quiet) * 99 // 100
     v.say("interactive query under load against quiet, p99", busy[at] / quiet[at], "x", 3,
           at_most=True)
-
-
-def make_loads(folder, texts):
-    return {(path, n): Load(folder, f"bodies{path.replace('/', '-')}-{n}", path,
-                            (texts.body(path, n) for _ in range(N_BODIES)), CONNECTIONS)
-            for path in PATHS for n in LENGTHS}
 
 
 def main(build, model, folder):
@@ -241,19 +249,18 @@ def main(build, model, folder):
     probe(folder)
     server = Server(build, folder + "/data", f"embed.model={model}", "embed.cache_bytes=0",
                     *SETTINGS)
-    alone = Alone(build, model)
-    for n in LENGTHS:
-        check_length(server.port, texts, n)
-    measure_rates(server, alone, make_loads(folder, texts), v)
-    alone.close()
-    bulk = Load(folder, "bulk", "/embed",
-                (texts.body("/embed", BULK_LENGTH, BULK_TEXTS) for _ in range(1000)),
-                BULK_CONNECTIONS)
-    measure_interactive(server, bulk, texts, v)
+    if "rates" in PARTS:
+        compare_rates(server, build, model, folder, texts, v)
+    if "interactive" in PARTS:
+        bulk = Load(folder, "bulk", "/embed",
+                    (texts.body("/embed", BULK_LENGTH, BULK_TEXTS) for _ in range(1000)),
+                    BULK_CONNECTIONS)
+        measure_interactive(server, bulk, texts, v)
     server.stop()
-    server = Server(build, folder + "/data2", f"embed.model={model}", *SETTINGS)
-    single_flight(server, texts, v)
-    server.stop()
+    if "flight" in PARTS:
+        server = Server(build, folder + "/data2", f"embed.model={model}", *SETTINGS)
+        single_flight(server, texts, v)
+        server.stop()
     probe(folder)
     v.end()
 
