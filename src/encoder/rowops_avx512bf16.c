@@ -1,50 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attention by dot products of bf16 pairs. Two neighbours of a row are one 32-bit
- * element: keys are turned as such elements, values are laid two keys together.
+ * Attention by dot products of bf16 pairs: two neighbours are one 32-bit element.
+ *
+ * 16 queries at a time, one in each lane of a register, so that the largest score and
+ * the sum of the weights of a query need no step across lanes. Numbers of keys and
+ * values are spread over the lanes as they are read; only the queries are turned
+ * before, and the sums of the values after.
  */
 #include "encoder/rowops_avx512.h"
 
 #include "encoder/rowops_simd.h"
 
-/* In inline assembly: gcc 12 moves the sums of the intrinsic through the stack. */
-#define DOT_PAIRS(sum, a, b)                                                           \
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
+#define LANES ((size_t)16)
+#define PAIRS ((size_t)16)       /* of a chunk: 32 dimensions */
+#define CHUNK ((size_t)(2 * 16)) /* dimensions */
+#define SUMS  ((size_t)16)       /* of a tile */
+#define KEYS  SUMS
+#define DIMS  SUMS
 
-#define PAIR_STEP ((size_t)16) /* pairs of a register: 32 dimensions */
+#define FETCH_NEAR 2 /* into the cache of the core, not into its first level */
+
+/* sum += a times what stands at `one`, spread over the lanes. In inline assembly: gcc
+ * 12 moves the sums of the intrinsic through the stack. */
+#define DOT_PAIRS(sum, a, one)                                                         \
+    __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(one))
 
 struct bf_room {
-    uint32_t *keys;   /* panels: pairs x PANEL */
+    uint32_t *keys;   /* a chunk after the other: n_pad x PAIRS */
     uint32_t *values; /* n_pairs x dim_pad: element d of keys 2j and 2j + 1 */
-    uint32_t *query;  /* MR x pairs */
-    uint16_t *shares; /* MR x n_pad: weights */
-    float *scores;    /* MR x n_pad */
-    size_t n_pad, dim_pad, pairs, n_pairs;
+    uint32_t *query;  /* a chunk after the other: PAIRS x LANES */
+    float *scores;    /* n_pad x LANES */
+    uint32_t *shares; /* n_pairs x LANES: where the scores were; keys 2j and 2j + 1 */
+    size_t n_pad, dim_pad, n_chunks, n_pairs;
 };
 
-static struct bf_room bf_room_of(uint32_t n, uint32_t dim, char *work)
+/* What there is room for; the addresses are not set. */
+static struct bf_room bf_sizes(uint32_t n, uint32_t dim)
 {
-    struct bf_room r = {.n_pad = round_up(n, PANEL),
-                        .dim_pad = round_up(dim, 2 * VL),
+    struct bf_room r = {.n_pad = round_up(n, KEYS),
+                        .dim_pad = round_up(dim, CHUNK),
                         .n_pairs = ((size_t)n + 1) / 2};
 
-    r.pairs = r.dim_pad / 2;
-    r.keys = (uint32_t *)(void *)work;
-    r.values = r.keys + r.n_pad * r.pairs;
+    r.n_chunks = r.dim_pad / CHUNK;
+    return r;
+}
+
+static struct bf_room bf_room_of(uint32_t n, uint32_t dim, void *work)
+{
+    struct bf_room r = bf_sizes(n, dim);
+
+    r.keys = work;
+    r.values = r.keys + r.n_chunks * r.n_pad * PAIRS;
     r.query = r.values + r.n_pairs * r.dim_pad;
-    r.scores = (float *)(void *)(r.query + MR * r.pairs);
-    r.shares = (uint16_t *)(void *)(r.scores + MR * r.n_pad);
+    r.shares = r.query + r.n_chunks * PAIRS * LANES;
+    r.scores = (float *)(void *)r.shares;
     return r;
 }
 
 size_t mf_attention_bf16_bytes(uint32_t n, uint32_t width, uint32_t n_heads)
 {
-    size_t n_pad = round_up(n, PANEL);
-    size_t dim_pad = round_up(width / n_heads, 2 * VL);
-    size_t words = n_pad * dim_pad / 2 + ((size_t)n + 1) / 2 * dim_pad +
-                   MR * dim_pad / 2 + MR * n_pad;
+    struct bf_room r = bf_sizes(n, width / n_heads);
+    size_t words = r.n_chunks * PAIRS * (r.n_pad + LANES) + r.n_pairs * r.dim_pad +
+                   r.n_pad * LANES;
 
-    return round_up(words * sizeof(uint32_t) + MR * n_pad * sizeof(uint16_t), 64);
+    return words * sizeof(uint32_t);
 }
 
 /* 32 floats, or as many as there are, to 16 pairs. */
@@ -56,34 +75,29 @@ MF_INLINE __m512i to_pairs(const float *x, size_t n)
     return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
 }
 
-/* 16 keys from `j`, 16 pairs of each from `p`: what is not there is zero. */
-static void pack_pair_block(const struct head *h, size_t j, size_t p, uint32_t *out)
+/* Lane by lane a pair of both. */
+MF_INLINE __m512i pair_up(vf even, vf odd)
 {
-    vf rows[VL];
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                         23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
 
-    for (size_t i = 0; i < VL; i++) {
-        const float *k = h->k + (j + i) * h->ld + 2 * p;
-
-        rows[i] =
-            j + i < h->n ? _mm512_castsi512_ps(to_pairs(k, h->dim - 2 * p)) : v_zero();
-    }
-    v_transpose(rows, (float *)(void *)out, PANEL);
+    return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(odd, even));
 }
 
+/* The rows behind the last key are zero: a tile reads them. */
 static void pack_pair_keys(const struct head *h, const struct bf_room *r)
 {
-    for (size_t j = 0; j < h->n; j += VL) {
-        uint32_t *panel = r->keys + j / PANEL * PANEL * r->pairs + j % PANEL;
+    uint32_t *to = r->keys;
 
-        for (size_t p = 0; p < r->pairs; p += PAIR_STEP) {
-            pack_pair_block(h, j, p, panel + p * PANEL);
+    for (size_t d = 0; d < r->dim_pad; d += CHUNK) {
+        for (size_t j = 0; j < h->n; j++, to += PAIRS) {
+            _mm512_storeu_si512(to, to_pairs(h->k + j * h->ld + d, h->dim - d));
+        }
+        for (size_t j = h->n; j < r->n_pad; j++, to += PAIRS) {
+            _mm512_storeu_si512(to, _mm512_setzero_si512());
         }
     }
-}
-
-MF_INLINE __m512i widen_bf16(vf x)
-{
-    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
 }
 
 static void pack_pair_values(const struct head *h, const struct bf_room *r)
@@ -92,152 +106,189 @@ static void pack_pair_values(const struct head *h, const struct bf_room *r)
         const float *even = h->v + 2 * j * h->ld;
         bool has_odd = 2 * j + 1 < h->n;
 
-        for (uint32_t d = 0; d < r->dim_pad; d += VL) {
+        for (size_t d = 0; d < r->dim_pad; d += VL) {
             size_t left = d < h->dim ? h->dim - d : 0;
             vf lo = load_upto(even + d, left);
             vf hi = has_odd ? load_upto(even + h->ld + d, left) : v_zero();
 
-            _mm512_storeu_si512(
-                r->values + j * r->dim_pad + d,
-                _mm512_or_si512(widen_bf16(lo), _mm512_slli_epi32(widen_bf16(hi), 16)));
+            _mm512_storeu_si512(r->values + j * r->dim_pad + d, pair_up(lo, hi));
         }
     }
 }
 
-MF_INLINE void pair_scores(const int rows, const struct bf_room *r,
-                           const uint32_t *panel, float *s)
+/* Queries from i on, turned; where there is none, zeros. */
+static void turn_queries(const struct head *h, const struct bf_room *r, size_t i)
 {
-    vf s0[MR];
-    vf s1[MR];
-    vf s2[MR];
+    vf rows[LANES];
 
-    MF_UNROLL
-    for (int i = 0; i < rows; i++) {
-        s0[i] = s1[i] = s2[i] = v_zero();
-    }
-    for (size_t p = 0; p < r->pairs; p++, panel += PANEL) {
-        __m512i k0 = _mm512_loadu_si512(panel);
-        __m512i k1 = _mm512_loadu_si512(panel + VL);
-        __m512i k2 = _mm512_loadu_si512(panel + 2 * VL);
+    for (size_t c = 0; c < r->n_chunks; c++) {
+        for (size_t k = 0; k < LANES; k++) {
+            const float *q = h->q + (i + k) * h->ld + c * CHUNK;
 
-        MF_UNROLL
-        for (int i = 0; i < rows; i++) {
-            __m512i q = _mm512_set1_epi32((int)r->query[(size_t)i * r->pairs + p]);
-
-            DOT_PAIRS(s0[i], q, k0);
-            DOT_PAIRS(s1[i], q, k1);
-            DOT_PAIRS(s2[i], q, k2);
+            rows[k] = i + k < h->n
+                          ? _mm512_castsi512_ps(to_pairs(q, h->dim - c * CHUNK))
+                          : v_zero();
         }
-    }
-    MF_UNROLL
-    for (int i = 0; i < rows; i++) {
-        v_store(s + (size_t)i * r->n_pad, s0[i]);
-        v_store(s + (size_t)i * r->n_pad + VL, s1[i]);
-        v_store(s + (size_t)i * r->n_pad + 2 * VL, s2[i]);
+        v_transpose(rows, (float *)(void *)(r->query + c * PAIRS * LANES), LANES);
     }
 }
 
-MF_INLINE float soften_pairs(float *s, uint16_t *share, const struct head *h,
-                             uint32_t i)
+/* What is added to the scores of queries i, i + 1, .. with key j: as the distance falls
+ * from lane to lane, they are read backwards; nothing of queries that are not. */
+MF_INLINE vf bias_of(const struct head *h, size_t i, size_t j)
 {
-    size_t n_up = close_row(s, h, i);
-    vf top = v_all(row_top(s, n_up));
+    const __m512i backwards =
+        _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t n = mf_min(h->n - i, LANES);
+    const float *first = h->bias + (ptrdiff_t)j - (ptrdiff_t)(i + LANES - 1);
+    __mmask16 in = (__mmask16)(0xffffU << (LANES - n));
+
+    return _mm512_permutexvar_ps(backwards, _mm512_maskz_loadu_ps(in, first));
+}
+
+/* Scores of the queries from i on with the keys from j on, to memory; returns the
+ * largest of each query, and of `top`. */
+MF_INLINE vf put_scores(const struct head *h, const struct bf_room *r, const vf *score,
+                        size_t i, size_t j, vf top)
+{
+    size_t n = mf_min(h->n - j, KEYS);
+
+#pragma GCC unroll 16
+    for (size_t k = 0; k < KEYS; k++) {
+        if (k < n) {
+            vf s = h->bias == NULL ? score[k] : v_add(score[k], bias_of(h, i, j + k));
+
+            v_store(r->scores + (j + k) * LANES, s);
+            top = v_max(top, s);
+        }
+    }
+    return top;
+}
+
+/* What stands `step` apart from `one` on, each times the lanes of `a`. */
+MF_INLINE void add_products(vf *sum, __m512i a, const uint32_t *one, size_t step)
+{
+#pragma GCC unroll 16
+    for (size_t k = 0; k < SUMS; k++) {
+        DOT_PAIRS(sum[k], a, one[k * step]);
+    }
+}
+
+MF_INLINE vf pair_scores(const struct head *h, const struct bf_room *r, size_t i,
+                         size_t j, vf top)
+{
+    vf sum[KEYS];
+
+#pragma GCC unroll 16
+    for (size_t k = 0; k < KEYS; k++) {
+        sum[k] = v_zero();
+    }
+    for (size_t c = 0; c < r->n_chunks; c++) {
+        const uint32_t *key = r->keys + (c * r->n_pad + j) * PAIRS;
+        const uint32_t *query = r->query + c * PAIRS * LANES;
+
+        for (size_t p = 0; p < PAIRS; p++, key++, query += LANES) {
+            add_products(sum, _mm512_loadu_si512(query), key, PAIRS);
+        }
+    }
+    return put_scores(h, r, sum, i, j, top);
+}
+
+/* 2^x, as v_exp_fast: what is far below becomes 0. */
+MF_INLINE vf exp2_fast(vf x)
+{
+    vf f = _mm512_sub_ps(x, _mm512_roundscale_ps(x, 9)); /* x - floor(x) */
+    vf p = v_fma(v_all(7.80245215e-2F), f, v_all(2.26067156e-1F));
+
+    p = v_fma(p, f, v_all(6.95833564e-1F));
+    p = v_fma(p, f, v_all(9.99925196e-1F));
+    return v_scale(p, x);
+}
+
+/* Scores to weights, in pairs of keys; returns 1 / their sum. */
+MF_INLINE vf soften_pairs(const struct bf_room *r, size_t n, vf top)
+{
+    vf far = v_mul(top, v_all(-LOG2_E));
     vf sum = v_zero();
 
-    for (size_t j = 0; j < n_up; j += VL) {
-        vf e = v_exp_fast(v_sub(v_load(s + j), top));
+    for (size_t j = 0; j < r->n_pairs; j++) {
+        const float *s = r->scores + 2 * j * LANES;
+        vf even = exp2_fast(v_fma(v_load(s), v_all(LOG2_E), far));
+        vf odd = v_zero();
 
-        sum = v_add(sum, e);
-        _mm256_storeu_si256((__m256i *)(void *)(share + j),
-                            (__m256i)_mm512_cvtneps_pbh(e));
+        if (2 * j + 1 < n) {
+            odd = exp2_fast(v_fma(v_load(s + LANES), v_all(LOG2_E), far));
+        }
+        sum = v_add(sum, v_add(even, odd));
+        _mm512_storeu_si512(r->shares + j * LANES, pair_up(even, odd));
     }
-    return 1 / v_sum(sum);
+    return _mm512_div_ps(v_all(1), sum);
 }
 
-MF_INLINE __m512i both_shares(const uint16_t *share)
+/* 16 dimensions of 16 queries (a register each) to their rows. */
+MF_INLINE void put_turned(const struct head *h, vf *sum, size_t i, size_t d)
 {
-    int32_t pair;
+    float *out = h->out + i * h->ld_out + d;
+    float square[LANES * DIMS];
 
-    memcpy(&pair, share, sizeof(pair));
-    return _mm512_set1_epi32(pair);
+    if (i + LANES <= h->n && d + DIMS <= h->dim) {
+        v_transpose(sum, out, h->ld_out);
+        return;
+    }
+    v_transpose(sum, square, DIMS);
+    for (size_t k = 0; k < LANES && i + k < h->n; k++) {
+        store_upto(out + k * h->ld_out, v_load(square + k * DIMS), h->dim - d);
+    }
 }
 
-MF_INLINE void pair_values(const int rows, const struct head *h,
-                           const struct bf_room *r, const float *part, uint32_t d,
-                           float *out)
+MF_INLINE void pair_values(const struct head *h, const struct bf_room *r, vf part,
+                           size_t i, size_t d)
 {
-    vf s0[MR];
-    vf s1[MR];
     const uint32_t *v = r->values + d;
-    size_t left = h->dim - d;
+    vf sum[DIMS];
 
-    MF_UNROLL
-    for (int i = 0; i < rows; i++) {
-        s0[i] = s1[i] = v_zero();
+#pragma GCC unroll 16
+    for (size_t k = 0; k < DIMS; k++) {
+        sum[k] = v_zero();
     }
     for (size_t j = 0; j < r->n_pairs; j++, v += r->dim_pad) {
-        __m512i v0 = _mm512_loadu_si512(v);
-        __m512i v1 = _mm512_loadu_si512(v + VL);
-
-        MF_UNROLL
-        for (int i = 0; i < rows; i++) {
-            __m512i p = both_shares(r->shares + (size_t)i * r->n_pad + 2 * j);
-
-            DOT_PAIRS(s0[i], p, v0);
-            DOT_PAIRS(s1[i], p, v1);
-        }
+        add_products(sum, _mm512_loadu_si512(r->shares + j * LANES), v, 1);
     }
-    MF_UNROLL
-    for (int i = 0; i < rows; i++) {
-        vf f = v_all(part[i]);
-        float *o = out + (size_t)i * h->ld_out + d;
-
-        store_upto(o, v_mul(s0[i], f), left);
-        store_upto(o + VL, v_mul(s1[i], f), left > VL ? left - VL : 0);
+#pragma GCC unroll 16
+    for (size_t k = 0; k < DIMS; k++) {
+        sum[k] = v_mul(sum[k], part);
     }
+    put_turned(h, sum, i, d);
 }
 
-MF_INLINE void load_queries(const int rows, const struct head *h,
-                            const struct bf_room *r, const float *q)
+/* The rows stand far apart, where no prefetcher of the CPU looks: while the queries
+ * from i on are at work, those rows come for the next head. */
+static void fetch_next(const struct head *h, size_t i)
 {
-    for (int i = 0; i < rows; i++) {
-        for (size_t p = 0; p < r->pairs; p += PAIR_STEP) {
-            _mm512_storeu_si512(
-                r->query + (size_t)i * r->pairs + p,
-                to_pairs(q + (size_t)i * h->ld + 2 * p, h->dim - 2 * p));
+    size_t last = mf_min(i + LANES, (size_t)h->n);
+
+    for (; i < last; i++) {
+        for (size_t d = h->dim; d < 2 * (size_t)h->dim; d += LANES) {
+            __builtin_prefetch(h->q + i * h->ld + d, 0, FETCH_NEAR);
+            __builtin_prefetch(h->k + i * h->ld + d, 0, FETCH_NEAR);
+            __builtin_prefetch(h->v + i * h->ld + d, 0, FETCH_NEAR);
         }
     }
 }
 
-MF_INLINE void pair_tile(const int rows, const struct head *h, const struct bf_room *r,
-                         uint32_t i)
+static void attend_queries(const struct head *h, const struct bf_room *r, size_t i)
 {
-    float part[MR];
+    vf top = v_all(-INFINITY);
+    vf part;
 
-    load_queries(rows, h, r, h->q + (size_t)i * h->ld);
-    for (size_t j = 0; j < r->n_pad; j += PANEL) {
-        pair_scores(rows, r, r->keys + j * r->pairs, r->scores + j);
+    fetch_next(h, i);
+    turn_queries(h, r, i);
+    for (size_t j = 0; j < h->n; j += KEYS) {
+        top = pair_scores(h, r, i, j, top);
     }
-    for (int k = 0; k < rows; k++) {
-        part[k] = soften_pairs(r->scores + (size_t)k * r->n_pad,
-                               r->shares + (size_t)k * r->n_pad, h, i + (uint32_t)k);
-    }
-    for (uint32_t d = 0; d < h->dim; d += 2 * VL) {
-        pair_values(rows, h, r, part, d, h->out + (size_t)i * h->ld_out);
-    }
-}
-
-static void pair_rest(const struct head *h, const struct bf_room *r, uint32_t i)
-{
-    switch (h->n - i) {
-    case 7: pair_tile(7, h, r, i); break;
-    case 6: pair_tile(6, h, r, i); break;
-    case 5: pair_tile(5, h, r, i); break;
-    case 4: pair_tile(4, h, r, i); break;
-    case 3: pair_tile(3, h, r, i); break;
-    case 2: pair_tile(2, h, r, i); break;
-    case 1: pair_tile(1, h, r, i); break;
-    default: break;
+    part = soften_pairs(r, h->n, top);
+    for (size_t d = 0; d < h->dim; d += DIMS) {
+        pair_values(h, r, part, i, d);
     }
 }
 
@@ -246,13 +297,11 @@ void mf_attention_bf16(const struct mf_attention *a, void *work)
     for (uint32_t k = 0; k < a->n_heads; k++) {
         struct head h = head_of(a, k);
         struct bf_room r = bf_room_of(h.n, h.dim, work);
-        uint32_t i = 0;
 
         pack_pair_keys(&h, &r);
         pack_pair_values(&h, &r);
-        for (; i + MR <= h.n; i += MR) {
-            pair_tile(MR, &h, &r, i);
+        for (size_t i = 0; i < h.n; i += LANES) {
+            attend_queries(&h, &r, i);
         }
-        pair_rest(&h, &r, i);
     }
 }
