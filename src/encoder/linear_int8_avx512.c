@@ -27,9 +27,10 @@ AVX512_INLINE __m512 load_x(const struct source *s, uint32_t k, const bool has_s
                                     : _mm512_loadu_ps(s->smooth + k));
 }
 
-/* Lanes of the smallest, the largest, and NaN where a number is not finite. */
+/* Lanes of the smallest, the largest, and NaN where a number is not finite: the latter
+ * are two, as one sum would wait for itself. */
 struct range {
-    __m512 min, max, poison;
+    __m512 min, max, poison[2];
 };
 
 AVX512_INLINE void widen_64(struct range *range, const struct source *s, uint32_t k,
@@ -41,7 +42,8 @@ AVX512_INLINE void widen_64(struct range *range, const struct source *s, uint32_
 
         range->min = _mm512_min_ps(range->min, v);
         range->max = _mm512_max_ps(range->max, v);
-        range->poison = _mm512_fmadd_ps(v, _mm512_setzero_ps(), range->poison);
+        range->poison[i / 16 % 2] =
+            _mm512_fmadd_ps(v, _mm512_setzero_ps(), range->poison[i / 16 % 2]);
     }
 }
 
@@ -49,7 +51,7 @@ AVX512_INLINE float range_of(const struct source *s, const bool has_smooth,
                              const struct mf_linear_rows *row)
 {
     __m512 none = _mm512_setzero_ps();
-    struct range range = {none, none, none};
+    struct range range = {none, none, {none, none}};
     uint32_t k = 0;
 
     for (; k + 64 <= s->k; k += 64) {
@@ -58,9 +60,9 @@ AVX512_INLINE float range_of(const struct source *s, const bool has_smooth,
     if (k < s->k) {
         widen_64(&range, s, k, has_smooth, true);
     }
-    return mf_linear_range(_mm512_reduce_min_ps(range.min),
-                           _mm512_reduce_max_ps(range.max),
-                           _mm512_reduce_add_ps(range.poison), row);
+    return mf_linear_range(
+        _mm512_reduce_min_ps(range.min), _mm512_reduce_max_ps(range.max),
+        _mm512_reduce_add_ps(_mm512_add_ps(range.poison[0], range.poison[1])), row);
 }
 
 /* What makes q of x: round(x * inverse) + zero, in 0..255. */

@@ -305,32 +305,44 @@ MF_INLINE vf load_upto(const float *p, size_t n)
     return n >= VL ? v_load(p) : v_load_some(p, n);
 }
 
+/* Four sums side by side, as one would wait for itself at each step. */
 MF_INLINE float row_mean(const float *x, uint32_t width)
 {
-    vf sum = v_zero();
+    vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    uint32_t i = 0;
 
-    for (uint32_t i = 0; i < width; i += VL) {
-        sum = v_add(sum, load_upto(x + i, width - i));
+    for (; i + 4 * VL <= width; i += 4 * VL) {
+        MF_UNROLL
+        for (int k = 0; k < 4; k++) {
+            sum[k] = v_add(sum[k], v_load(x + i + (size_t)k * VL));
+        }
     }
-    return v_sum(sum) / (float)width;
+    for (; i < width; i += VL) {
+        sum[0] = v_add(sum[0], load_upto(x + i, width - i));
+    }
+    return v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3]))) / (float)width;
 }
 
 MF_INLINE float row_variance(const float *x, uint32_t width, vf mean)
 {
-    vf sum = v_zero();
+    vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     uint32_t i = 0;
 
-    for (; i + VL <= width; i += VL) {
-        vf d = v_sub(v_load(x + i), mean);
+    for (; i + 4 * VL <= width; i += 4 * VL) {
+        MF_UNROLL
+        for (int k = 0; k < 4; k++) {
+            vf d = v_sub(v_load(x + i + (size_t)k * VL), mean);
 
-        sum = v_fma(d, d, sum);
+            sum[k] = v_fma(d, d, sum[k]);
+        }
     }
-    if (i < width) {
-        vf d = v_keep(v_sub(v_load_some(x + i, width - i), mean), width - i);
+    for (; i < width; i += VL) {
+        vf d = v_sub(load_upto(x + i, width - i), mean);
 
-        sum = v_fma(d, d, sum);
+        d = width - i < VL ? v_keep(d, width - i) : d;
+        sum[0] = v_fma(d, d, sum[0]);
     }
-    return v_sum(sum) / (float)width;
+    return v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3]))) / (float)width;
 }
 
 static inline void simd_layer_norm(float *x, size_t rows, uint32_t width,
