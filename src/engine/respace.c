@@ -10,6 +10,7 @@
 struct mf_respace {
     struct mf_index_parts p;
     struct mf_backfill *backfill;
+    const struct mf_model_info *model; /* lives longer than embed does */
     bool is_over, is_running, is_stopped;
     uint64_t next_ms, n_marked;
     struct mf_store_walk walk;
@@ -29,7 +30,8 @@ int mf_respace_new(struct mf_respace **out, const struct mf_index_parts *p,
     r->p = *p;
     r->backfill = backfill;
     mf_buf_init(&r->user_id);
-    r->is_over = p->store->info.space == mf_embed_info(p->embed)->space_id;
+    r->model = mf_embed_info(p->embed);
+    r->is_over = p->store->info.space == r->model->space_id;
     *out = r;
     return 0;
 }
@@ -70,7 +72,7 @@ MF_LOOP static void step(struct mf_respace *r)
     w->seq = r->seq;
     w->in_knowledge = r->in_knowledge;
     w->max_rows = MF_RESPACE_ROWS;
-    w->space = mf_embed_info(r->p.embed)->space_id;
+    w->space = r->model->space_id;
     w->is_foreign = is_foreign;
     if (mf_store_submit(r->p.store, &w->req) < 0) {
         mf_store_req_fini(&w->req);
@@ -97,8 +99,8 @@ MF_LOOP static int move_on(struct mf_respace *r)
         mf_backfill_expect(r->backfill);
     }
     if (r->is_over) {
-        mf_log_info("vectors_renewed_mark", "space=%s rows=%llu",
-                    mf_embed_info(r->p.embed)->space, (unsigned long long)r->n_marked);
+        mf_log_info("vectors_renewed_mark", "space=%s rows=%llu", r->model->space,
+                    (unsigned long long)r->n_marked);
     }
     return 0;
 }
@@ -109,17 +111,20 @@ static void on_walked(struct mf_store_req *req, int rc)
 
     mf_loop_assert(r->p.loop);
     r->is_running = false;
-    if (rc == 0) {
+    if (rc == 0 && !r->is_stopped) {
         rc = move_on(r);
     }
     mf_store_req_fini(req);
+    if (r->is_stopped) {
+        return;
+    }
     if (rc < 0) {
         mf_log_limited(MF_LOG_WARN, "vectors_renewed_retry", "code=%s",
                        mf_code_name(rc));
         mf_buf_reset(&r->user_id); /* from the beginning: what is marked is skipped */
         r->seq = 0;
         r->in_knowledge = false;
-    } else if (!r->is_over && !r->is_stopped) {
+    } else if (!r->is_over) {
         step(r);
     }
 }
