@@ -252,6 +252,9 @@ int mf_embed_submit(struct mf_embed *e, struct mf_embed_task *t,
     t->n_passages = 0;
     t->link = (struct mf_link){NULL, NULL};
     t->submitted_ms = mf_loop_now_ms(e->loop);
+    if (urgency == MF_URGENT) {
+        e->last_urgent_ms = t->submitted_ms;
+    }
     t->not_before_ms = 0;
     t->attempts = 0;
     t->rc = 0;

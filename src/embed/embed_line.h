@@ -24,6 +24,7 @@ struct mf_embed {
     struct mf_lane *lane;        /* the model's jobs */
     struct mf_lane *end_lane;    /* `after` of tasks that no job of the model ends */
     struct mf_embed_order order; /* the lines */
+    uint64_t last_urgent_ms;     /* when somebody last asked; 0: never */
     struct mf_list later;        /* failed once, waiting for their backoff */
     uint64_t later_at_ms;        /* when the first of them is due */
     struct mf_list running;      /* struct mf_embed_job, in order of start */

@@ -150,8 +150,12 @@ static size_t take_group(struct mf_embed_order *o, enum mf_urgency urgency, size
 static bool fits(const struct mf_embed_limits *lim, const struct mf_embed_task *t,
                  size_t bytes, size_t tokens)
 {
+    size_t max_tokens = t->urgency == MF_ORDINARY && lim->background_tokens > 0
+                            ? lim->background_tokens
+                            : lim->tokens;
+
     return bytes <= lim->bytes && t->text.n <= lim->bytes - bytes &&
-           tokens <= lim->tokens && t->cost <= lim->tokens - tokens;
+           tokens <= max_tokens && t->cost <= max_tokens - tokens;
 }
 
 size_t mf_embed_order_take(struct mf_embed_order *o, const struct mf_embed_limits *lim,

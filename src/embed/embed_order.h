@@ -33,6 +33,7 @@ struct mf_embed_order {
 
 struct mf_embed_limits { /* of one batch; a text that is larger goes alone */
     size_t texts, bytes, tokens;
+    size_t background_tokens; /* of a background batch; 0: as tokens */
     bool only_urgent;
 };
 

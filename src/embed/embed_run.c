@@ -9,7 +9,9 @@
 #include "base/stat.h"
 #include "embed/embed_job.h"
 
-#define MIN_SPARE_US 100
+#define MIN_SPARE_US         100
+#define URGENT_RECENT_MS     2000
+#define BESIDE_URGENT_TOKENS 64
 
 /* ---- jobs ---- */
 
@@ -195,6 +197,16 @@ void mf_embed_on_news(struct mf_embed_hand *h, struct mf_embed_job *never_ran)
     mf_embed_wake(e);
 }
 
+/* Where somebody asks now and then, the batches that he may have to wait for are small:
+ * a fraction less throughput for a fraction of the wait. */
+MF_LOOP static size_t background_tokens(const struct mf_embed *e)
+{
+    bool is_recent = e->last_urgent_ms > 0 &&
+                     mf_loop_now_ms(e->loop) - e->last_urgent_ms < URGENT_RECENT_MS;
+
+    return is_recent && e->model->info.prefers_cores ? BESIDE_URGENT_TOKENS : 0;
+}
+
 /* While the model is not known to be well, one text is enough to find out. */
 MF_LOOP static size_t next_batch(struct mf_embed *e, struct mf_embed_task **tasks)
 {
@@ -203,6 +215,7 @@ MF_LOOP static size_t next_batch(struct mf_embed *e, struct mf_embed_task **task
         .texts = mf_dep_is_up(&e->dep) ? info->batch_texts : 1,
         .bytes = info->batch_bytes,
         .tokens = info->batch_tokens == 0 ? SIZE_MAX : info->batch_tokens,
+        .background_tokens = background_tokens(e),
         .only_urgent = e->paused};
 
     return mf_embed_order_take(&e->order, &lim, tasks);

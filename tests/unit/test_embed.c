@@ -192,6 +192,30 @@ MF_TEST(embed, bounds_batches_by_estimated_tokens)
     fix_close(&f);
 }
 
+MF_TEST(embed, makes_background_batches_small_while_somebody_asks)
+{
+    struct fix f;
+    struct task k[42];
+    struct mf_fake_config config = {
+        .batch_texts = 99, .batch_tokens = 999, .prefers_cores = true};
+
+    fix_open(&f, &config, &plain_config);
+    for (unsigned i = 0; i < 20; i++) {
+        MF_CHECK_OK(submit(&f, &k[i], "sixteen letters.", MF_ORDINARY)); /* cost 6 */
+    }
+    run_until_done(&f, &k[19]);
+    MF_CHECK_INT(mf_fake_counts(f.fake).max_batch, 20);
+    MF_CHECK_OK(submit(&f, &k[20], "asked", MF_URGENT));
+    run_until_done(&f, &k[20]);
+    MF_CHECK_INT(mf_fake_counts(f.fake).calls, 2);
+    for (unsigned i = 21; i < 42; i++) {
+        MF_CHECK_OK(submit(&f, &k[i], "sixteen letters.", MF_ORDINARY));
+    }
+    run_until_done(&f, &k[41]);
+    MF_CHECK_INT(mf_fake_counts(f.fake).calls, 5); /* 10 and 10 and 1 */
+    fix_close(&f);
+}
+
 MF_TEST(embed, takes_short_texts_first)
 {
     struct fix f;

@@ -160,6 +160,19 @@ MF_TEST(embed_order, bounds_a_batch_by_tokens_and_lets_a_larger_text_go_alone)
     check_order(d, "abc d m l");
 }
 
+MF_TEST(embed_order, bounds_background_batches_more_tightly_when_asked)
+{
+    struct desk *d = desk_open(10);
+
+    d->lim.tokens = 30;
+    d->lim.background_tokens = 20;
+    for (unsigned i = 0; i < 4; i++) {
+        add(d, "b", MF_ORDINARY, 10, 0);
+        add(d, "u", MF_URGENT, 10, 0);
+    }
+    check_order(d, "uuu u bb bb");
+}
+
 MF_TEST(embed_order, bounds_a_batch_by_bytes_and_texts)
 {
     struct desk *d = desk_open(3);
