@@ -15,16 +15,13 @@ something only on a machine that has two cores free.
 
 MF_EMBED_ROUNDS (default 5), MF_EMBED_CELLS (comma-separated names) and MF_EMBED_PARTS (of
 "one,two,tokens") make it shorter."""
-import sys
-
-sys.path.append(sys.path.pop(0))  # behind the standard library, which has a tokenize, too
-
 import json
 import logging
 import os
 import random
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench_tokenize beside Hugging Face `tokenizers`: same vocabulary, same texts, one thread.
 
-tokenize.py BENCH_TOKENIZE FOLDER TEXT    needs the package; TEXT has one text a line
+tokenize_peer.py BENCH_TOKENIZE FOLDER TEXT    needs the package; TEXT has one text a line
 
 The peer runs encode_batch (its fastest call) without its threads; CPU time, alternating
 rounds, the best of each.
