@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+#define CACHE_LINE  64
+#define FETCH_AHEAD 4 /* pieces */
+
 struct run {
     const struct mf_stack *st;
     const struct mf_frame *f;
@@ -52,8 +55,28 @@ static void norm_rows(const struct run *r, float *x, size_t rows,
                            r->f->info.norm_eps);
 }
 
+/* Pieces are anywhere in the table: their rows come a few pieces before they are read.
+ * Not of packed numbers: their reading takes longer than their coming. */
+static void fetch_ahead(const struct mf_tensor *words, const uint32_t *id,
+                        const uint32_t *end)
+{
+    bool is_f32 = words->dtype == MF_DTYPE_F32;
+    bool is_half = words->dtype == MF_DTYPE_F16 || words->dtype == MF_DTYPE_BF16;
+    size_t bytes = words->cols * (is_f32 ? sizeof(float) : sizeof(uint16_t));
+    const char *row;
+
+    if ((!is_f32 && !is_half) || end - id <= FETCH_AHEAD) {
+        return;
+    }
+    row = (const char *)words->data + id[FETCH_AHEAD] * bytes;
+    for (size_t at = 0; at < bytes; at += CACHE_LINE) {
+        __builtin_prefetch(row + at);
+    }
+}
+
 static void embed_pieces(const struct run *r)
 {
+    const uint32_t *end = r->ids->id + r->ids->at[r->last];
     const struct mf_tensor *words = mf_weights_of_model(r->f->weights, MF_W_WORDS);
     size_t hidden = r->f->info.hidden;
     float *x = r->s->x;
@@ -62,6 +85,7 @@ static void embed_pieces(const struct run *r)
         const uint32_t *id = r->ids->id + r->ids->at[i];
 
         for (size_t p = 0; p < text_pieces(r->ids, i); p++, x += hidden) {
+            fetch_ahead(words, id + p, end);
             mf_tensor_read(words, id[p], 1, x);
             r->f->rows->add(x, r->f->positions + p * hidden, hidden);
         }
