@@ -78,20 +78,6 @@ static void prepare_block(const struct call *c, size_t first, size_t rows)
     }
 }
 
-/* The rows of a tile stand far apart in y, where no prefetcher of the CPU looks: their
- * lines come while the tile is computed. */
-static void fetch_y(const struct mf_linear_finish *f)
-{
-    for (unsigned r = 0; r < f->rows; r++) {
-        const float *y = f->y + r * f->ldy;
-
-        for (uint32_t c = 0; c < f->cols; c += ALIGN / sizeof(float)) {
-            __builtin_prefetch(y + c, 1);
-        }
-        __builtin_prefetch(y + f->cols - 1, 1);
-    }
-}
-
 /* One panel for all rows of the block, in tiles of nearly the same height: 17 rows are
  * 6 + 6 + 5, since a tile of one row would wait for its own sums. */
 static void run_panel(const struct call *c, uint32_t panel, size_t first, size_t rows)
@@ -126,7 +112,6 @@ static void run_panel(const struct call *c, uint32_t panel, size_t first, size_t
             f.zero = c->work.zero + i;
         }
         f.y = c->y + (first + i) * c->ldy + column;
-        fetch_y(&f);
         kernel->tile(&t);
         kernel->finish(&f);
     }
