@@ -6,7 +6,8 @@
  *   bench_tokenize [FOLDER [TEXT]]
  *
  * FOLDER holds a tokenizer, TEXT has one text a line. Without them a small vocabulary
- * and made-up messages are taken. bench/tokenize_peer.py sets the peer library beside it.
+ * and made-up messages are taken. bench/tokenize_peer.py sets the peer library beside
+ * it.
  */
 #include "base/mem.h"
 #include "tokenizer/tokenizer.h"
