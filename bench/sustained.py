@@ -123,7 +123,8 @@ def paced(server, load, v):
 
 def main(build, folder):
     v = Verdicts()
-    server = Server(build, folder + "/data")
+    # At a pace some connections have nothing to do for long.
+    server = Server(build, folder + "/data", "server.idle_timeout=10m")
     load = Load(server, random.Random(7))
     probe(folder)
     paced(server, load, v)
