@@ -1,5 +1,0 @@
-if(TARGET mf_encoder)
-  add_executable(bench_encode ${CMAKE_CURRENT_LIST_DIR}/encode.c)
-  mf_target_defaults(bench_encode)
-  target_link_libraries(bench_encode PRIVATE mf_encoder)
-endif()
