@@ -11,6 +11,7 @@
  */
 #include "encoder/linear.h"
 #include "base/mem.h"
+#include "ceiling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,85 +71,6 @@ static double median(double *v, size_t n)
 static bool has_word(const char *name, const char *word)
 {
     return strstr(name, word) != NULL;
-}
-
-#if defined(__x86_64__)
-
-/* As many sums as there are registers, none waiting for another, a thousand times. */
-#    define SPIN(op, r, sums)                                                          \
-        do {                                                                           \
-            long n = 1000;                                                             \
-            __asm__ volatile("vpxor %%xmm14, %%xmm14, %%xmm14\n"                       \
-                             "vpxor %%xmm15, %%xmm15, %%xmm15\n"                       \
-                             "1:\n.irp i, " sums "\n" op " %%" r "mm14, %%" r          \
-                             "mm15, %%" r "mm\\i\n.endr\n"                             \
-                             "dec %0\njnz 1b\nvzeroupper\n"                            \
-                             : "+r"(n)                                                 \
-                             :                                                         \
-                             : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",   \
-                               "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",       \
-                               "xmm12", "xmm13", "xmm14", "xmm15");                    \
-        } while (0)
-#    define SUMS_14 "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
-#    define SUMS_30                                                                    \
-        SUMS_14 ", 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31"
-#    define SPUN_14 14000
-#    define SPUN_30 30000
-
-/* One round of the kernel's multiply instruction: operations done, 0 if not known. */
-static double spin(const struct mf_linear_ops *ops)
-{
-    bool is_wide = has_word(ops->name, "avx512");
-
-    if (is_wide && ops->precision == MF_PREC_F32) {
-        SPIN("vfmadd231ps", "z", SUMS_30);
-        return 32.0 * SPUN_30;
-    }
-    if (is_wide && ops->precision == MF_PREC_BF16) {
-        SPIN("vdpbf16ps", "z", SUMS_30);
-        return 64.0 * SPUN_30;
-    }
-    if (is_wide && ops->precision == MF_PREC_INT8) {
-        SPIN("vpdpbusd", "z", SUMS_30);
-        return 128.0 * SPUN_30;
-    }
-    if (has_word(ops->name, "avx2") && ops->precision == MF_PREC_F32) {
-        SPIN("vfmadd231ps", "y", SUMS_14);
-        return 16.0 * SPUN_14;
-    }
-    if (has_word(ops->name, "avxvnni")) {
-        SPIN("%{vex%} vpdpbusd", "y", SUMS_14);
-        return 64.0 * SPUN_14;
-    }
-    return 0;
-}
-
-#else
-
-static double spin(const struct mf_linear_ops *ops)
-{
-    (void)ops;
-    return 0;
-}
-
-#endif
-
-static double measure_ceiling(const struct mf_linear_ops *ops)
-{
-    double begin = now_s();
-    double done = 0;
-    double took;
-
-    do {
-        double n = spin(ops);
-
-        if (n == 0) {
-            return 0;
-        }
-        done += n;
-        took = now_s() - begin;
-    } while (took < CEILING_S);
-    return done / took / 1e9;
 }
 
 static void fill(float *p, size_t n)
@@ -222,13 +144,13 @@ static double measure_layer(const struct bench *b, size_t layer, size_t rows)
 
 static void bench_round(struct bench *b, size_t round)
 {
-    double before = measure_ceiling(b->ops);
+    double before = ceiling_measure(b->ops->name, CEILING_S);
 
     b->ceiling[round] = before;
     for (size_t r = 0; r < mf_countof(n_rows); r++) {
         for (size_t i = 0; i < mf_countof(layers); i++) {
             double gops = measure_layer(b, i, n_rows[r]);
-            double after = measure_ceiling(b->ops);
+            double after = ceiling_measure(b->ops->name, CEILING_S);
 
             b->gops[r][i][round] = gops;
             b->share[r][i][round] = after > 0 ? 2 * gops / (before + after) : 0;
