@@ -110,7 +110,6 @@ MF_LOOP static void deliver(struct mf_http_conn *c)
 
     c->cur = NULL;
     r->state = MF_HTTP_REQ_DELIVERED;
-    r->pub.client_has_ended = c->has_eof;
     mf_list_push_tail(&c->slots, &r->link);
     c->takes_no_more = !r->is_kept_alive || s->is_draining;
     s->n_requests++;
