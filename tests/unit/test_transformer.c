@@ -135,6 +135,29 @@ MF_TEST(transformer, flags_belong_to_their_text_alone)
     mf_model_close(m);
 }
 
+MF_TEST(transformer, a_refused_text_leaves_the_others_theirs)
+{
+    static const char longer[] = "a b c d e f g h i j k l m n o p q r s t u v w x y z "
+                                 "a b c d e f g h i j k l m n o p q r s t u v w x y z";
+    struct mf_model *m = open_small(mf_model_small(), "f32");
+    struct mf_text texts[6] = {
+        {mf_slice_str(longer), MF_TEXT_WHOLE}, {mf_slice_str("a b"), 0},
+        {mf_slice_str(longer), MF_TEXT_WHOLE}, {mf_slice_str("c d e"), 0},
+        {mf_slice_str(longer), MF_TEXT_WHOLE}, {mf_slice_str("x"), 0}};
+    struct mf_text_result res[6], r;
+    float v[6 * DIM], one[DIM];
+
+    MF_CHECK_OK(m->ops->embed(m, texts, 6, v, res));
+    for (size_t i = 0; i < 6; i++) {
+        MF_CHECK_INT(res[i].rc, i % 2 == 0 ? MF_ETOOBIG : 0);
+        if (i % 2 == 1) {
+            MF_CHECK_OK(m->ops->embed(m, &texts[i], 1, one, &r));
+            MF_CHECK(distance(one, v + i * DIM) < 1e-5);
+        }
+    }
+    mf_model_close(m);
+}
+
 MF_TEST(transformer, gives_pieces_and_a_vector_for_each)
 {
     struct mf_model *m = open_small(mf_model_small(), "f32");
