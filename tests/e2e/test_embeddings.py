@@ -299,10 +299,10 @@ def test_a_priority_may_be_asked_for(server, priority):
 
 @pytest.mark.parametrize("how", ["reset", "close"])
 def test_a_client_that_left_leaves_nothing_behind(start_server, how):
-    s = start_server("embed.model=hash", "embed.max_concurrent=1")
+    s = start_server("embed.model=hash", "embed.max_concurrent=1", "embed.max_wait=10m", "embed.max_queued_tokens=100000000")
     words = "words " * 200
-    for _ in range(20):
-        body = requests.Request("POST", s.url, json={"input": [f"{words}{next(_texts)}" for _ in range(200)]}).prepare().body
+    for _ in range(40):
+        body = requests.Request("POST", s.url, json={"input": [f"{words}{next(_texts)}" for _ in range(500)]}).prepare().body
         c = socket.create_connection(("127.0.0.1", s.port))
         if how == "reset":
             c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -313,6 +313,9 @@ def test_a_client_that_left_leaves_nothing_behind(start_server, how):
     while (now := stats(s))["in_flight"] > 0 or now["requests"] > 0:
         assert time.monotonic() < end, now
         time.sleep(0.05)
+    # Most of them were given up before the one worker came to them.
+    counters = ok(s.request("GET", f"{API}/buffer/stats"))["counters"]
+    assert counters["embed_texts"] < 40 * 500 // 2
     assert vectors(post(s, input="still here"))
 
 
