@@ -81,9 +81,9 @@ step "thread sanitizer"
 build tsan
 fixed_layout env -u MEMFUSE_TEST_MODEL ctest --test-dir build/tsan -j "$jobs" --no-tests=error -L 'unit|flow|http'
 
-step "fuzzers, a few seconds each"
+step "fuzzers, 20,000 inputs each"
 build fuzz
-tools/fuzz.sh 5
+tools/fuzz.sh smoke
 
 step "end to end"
 check dev -L 'e2e|lint'

@@ -149,7 +149,7 @@ int mf_jdoc_text(const struct mf_jdoc *j, const char *key, struct mf_slice *out)
         return mf_jdoc_refuse(j, "%s%s must be text", j->where, key);
     }
     if (v != NULL) {
-        *out = mf_slice_of(yyjson_get_str(v), yyjson_get_len(v));
+        *out = mf_jdoc_slice(v);
     }
     return 0;
 }

@@ -56,6 +56,14 @@ MF_MUST MF_ANY int mf_jdoc_text(const struct mf_jdoc *j, const char *key,
 MF_MUST MF_ANY int mf_jdoc_size(const struct mf_jdoc *j, const char *key, uint32_t max,
                                 uint32_t *out);
 
+/* The text of a string (a key is one); empty for whatever is none: the length that
+ * yyjson tells of a list is its number of elements. */
+static inline struct mf_slice mf_jdoc_slice(yyjson_val *v)
+{
+    return yyjson_is_str(v) ? mf_slice_of(yyjson_get_str(v), yyjson_get_len(v))
+                            : (struct mf_slice){NULL, 0};
+}
+
 /* What a file's text looks like in a sentence: escaped, cut. */
 #define MF_SHOWN_MAX 96
 

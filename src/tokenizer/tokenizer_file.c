@@ -93,8 +93,7 @@ static int count_ids(struct reader *rd, yyjson_val *vocab, uint32_t *n_ids)
         if (!yyjson_is_uint(v) || yyjson_get_uint(v) >= MF_VOCAB_MAX) {
             return mf_jdoc_refuse(
                 &rd->j, "model.vocab: the id of %s must be a whole number below %d",
-                mf_shown(&word, mf_slice_of(yyjson_get_str(key), yyjson_get_len(key))),
-                MF_VOCAB_MAX);
+                mf_shown(&word, mf_jdoc_slice(key)), MF_VOCAB_MAX);
         }
         *n_ids = mf_max(*n_ids, (uint32_t)yyjson_get_uint(v) + 1);
     }
@@ -130,7 +129,7 @@ static int fill_vocab(struct reader *rd, yyjson_val *vocab, struct mf_slice pref
     (void)yyjson_obj_iter_init(vocab, &it);
     while ((key = yyjson_obj_iter_next(&it)) != NULL) {
         mf_vocab_add(v, (uint32_t)yyjson_get_uint(yyjson_obj_iter_get_val(key)),
-                     mf_slice_of(yyjson_get_str(key), yyjson_get_len(key)));
+                     mf_jdoc_slice(key));
     }
     rc = mf_vocab_index(v);
     if (rc < 0) {

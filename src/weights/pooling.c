@@ -79,9 +79,8 @@ static int parse_name(struct mf_plan *plan, const struct mf_jdoc *j, yyjson_val 
             return take_mode(plan, j, &modes[i]);
         }
     }
-    return mf_err_set(
-        j->err, MF_EINVAL, "%s: pooling_mode %s is not supported", j->file,
-        mf_shown(&shown, mf_slice_of(yyjson_get_str(v), yyjson_get_len(v))));
+    return mf_err_set(j->err, MF_EINVAL, "%s: pooling_mode %s is not supported",
+                      j->file, mf_shown(&shown, mf_jdoc_slice(v)));
 }
 
 static int check_dimension(const struct mf_plan *plan, const struct mf_jdoc *j)

@@ -65,16 +65,17 @@ static int read_type(const struct mf_wtable *t, struct mf_wentry *e, yyjson_val 
 {
     struct mf_shown name, dtype;
 
+    if (!yyjson_is_str(v)) {
+        return refuse(t, e->name, "dtype must be text", err);
+    }
     for (size_t i = 0; i < mf_countof(types); i++) {
         if (yyjson_equals_str(v, types[i].name)) {
             e->type = &types[i];
             return 0;
         }
     }
-    return mf_err_set(
-        err, MF_EINVAL, "%s: tensor %s: unknown dtype %s", t->file,
-        mf_shown(&name, e->name),
-        mf_shown(&dtype, mf_slice_of(yyjson_get_str(v), yyjson_get_len(v))));
+    return mf_err_set(err, MF_EINVAL, "%s: tensor %s: unknown dtype %s", t->file,
+                      mf_shown(&name, e->name), mf_shown(&dtype, mf_jdoc_slice(v)));
 }
 
 static int read_shape(const struct mf_wtable *t, struct mf_wentry *e, yyjson_val *v,
@@ -121,7 +122,7 @@ static int read_offsets(const struct mf_wtable *t, struct mf_wentry *e, yyjson_v
 static int read_tensor(struct mf_wtable *t, struct mf_wentry *e, yyjson_val *key,
                        struct mf_err *err)
 {
-    struct mf_slice name = mf_slice_of(yyjson_get_str(key), yyjson_get_len(key));
+    struct mf_slice name = mf_jdoc_slice(key);
     struct declared d = {0};
     int rc;
 

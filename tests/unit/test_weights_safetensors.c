@@ -115,7 +115,10 @@ MF_TEST(safetensors, refuses_types_and_shapes_that_do_not_hold)
     check_refused(ONE("\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]"), 4,
                   "tensor a: unknown dtype F31");
     check_refused(ONE("\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]"), 4,
-                  "unknown dtype");
+                  "tensor a: dtype must be text");
+    check_refused(ONE("\"dtype\":{\"F32\":1,\"b\":2},\"shape\":[1],"
+                      "\"data_offsets\":[0,4]"),
+                  4, "tensor a: dtype must be text");
     check_refused(ONE(F32 "\"shape\":4,\"data_offsets\":[0,4]"), 4, "shape must be");
     check_refused(ONE(F32 "\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]"), 4,
                   "shape must be");
