@@ -38,6 +38,7 @@ struct mf_embed {
     size_t n_waiting, waiting_bytes; /* of the background, not in a job */
     size_t cost[2];                  /* estimated tokens not done, by urgency */
     size_t bg_cost_in_jobs;
+    unsigned n_bg_jobs; /* background jobs that run */
     struct mf_embed_rate rate;
     bool paused, closing;
     mf_embed_closed_fn closed;

@@ -153,6 +153,7 @@ MF_LOOP static void job_begun(struct mf_embed *e, struct mf_embed_job *job)
     mf_list_push_tail(&e->running, &job->link);
     if (job->urgency == MF_ORDINARY) {
         e->bg_cost_in_jobs += job->cost;
+        e->n_bg_jobs++;
     }
 }
 
@@ -161,6 +162,7 @@ MF_LOOP static void job_ended(struct mf_embed *e, struct mf_embed_job *job, int 
     mf_list_remove(&e->running, &job->link);
     if (job->urgency == MF_ORDINARY) {
         e->bg_cost_in_jobs -= job->cost;
+        e->n_bg_jobs--;
     }
     if (status == 0) {
         judge(e, job);
@@ -197,14 +199,22 @@ void mf_embed_on_news(struct mf_embed_hand *h, struct mf_embed_job *never_ran)
     mf_embed_wake(e);
 }
 
-/* Where somebody asks now and then, the batches that he may have to wait for are small:
- * a fraction less throughput for a fraction of the wait. */
-MF_LOOP static size_t background_tokens(const struct mf_embed *e)
+/* Where somebody asks now and then, the batches that he may have to wait for are small
+ * and leave one runner free: less throughput for a fraction of the wait. */
+MF_LOOP static bool is_shared(const struct mf_embed *e)
 {
-    bool is_recent = e->last_urgent_ms > 0 &&
-                     mf_loop_now_ms(e->loop) - e->last_urgent_ms < URGENT_RECENT_MS;
+    return e->model->info.prefers_cores && e->last_urgent_ms > 0 &&
+           mf_loop_now_ms(e->loop) - e->last_urgent_ms < URGENT_RECENT_MS;
+}
 
-    return is_recent && e->model->info.prefers_cores ? BESIDE_URGENT_TOKENS : 0;
+MF_LOOP static bool may_run_background(const struct mf_embed *e)
+{
+    unsigned most = e->cfg.permits;
+
+    if (is_shared(e) && most > 1) {
+        most--;
+    }
+    return !e->paused && e->order.n[MF_ORDINARY] > 0 && e->n_bg_jobs < most;
 }
 
 /* While the model is not known to be well, one text is enough to find out. */
@@ -215,7 +225,7 @@ MF_LOOP static size_t next_batch(struct mf_embed *e, struct mf_embed_task **task
         .texts = mf_dep_is_up(&e->dep) ? info->batch_texts : 1,
         .bytes = info->batch_bytes,
         .tokens = info->batch_tokens == 0 ? SIZE_MAX : info->batch_tokens,
-        .background_tokens = background_tokens(e),
+        .background_tokens = is_shared(e) ? BESIDE_URGENT_TOKENS : 0,
         .only_urgent = e->paused};
 
     return mf_embed_order_take(&e->order, &lim, tasks);
@@ -255,7 +265,7 @@ MF_LOOP static struct mf_embed_job *make_job(struct mf_embed *e)
 
 MF_LOOP static bool has_work(const struct mf_embed *e)
 {
-    return e->order.n[MF_URGENT] > 0 || (!e->paused && e->order.n[MF_ORDINARY] > 0);
+    return e->order.n[MF_URGENT] > 0 || may_run_background(e);
 }
 
 void mf_embed_take_back(struct mf_embed *e)
