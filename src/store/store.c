@@ -46,6 +46,15 @@ void mf_store_req_fini(struct mf_store_req *req)
     mf_arena_fini(&req->arena);
 }
 
+/* A store that is on this machine's disk is there. */
+void mf_store_health(const struct mf_store *s, struct mf_store_health *out)
+{
+    *out = (struct mf_store_health){.is_up = true};
+    if (s->ops->health != NULL) {
+        s->ops->health(s, out);
+    }
+}
+
 void mf_store_close(struct mf_store *s, mf_store_closed_fn closed, void *arg)
 {
     s->ops->close(s, closed, arg);

@@ -148,6 +148,9 @@ struct mf_store_search {
     struct mf_store_req req;
     struct mf_slice user_id;
     uint64_t after_seq;
+    /* Of a shared store: only rows that were written or changed since that mark; 0:
+     * all. They ascend by seq too; one may have been given before. */
+    uint64_t after_mark;
     size_t max_rows; /* 0: all */
     /* Worker, instead of rows: called for pieces as they are read; what it is given
      * lives until it returns. Positive ends the load, negative fails it with that. */
@@ -157,6 +160,7 @@ struct mf_store_search {
     struct mf_store_search_row *rows; /* out, when feed is NULL */
     size_t n_rows;                    /* out: in rows, or fed */
     bool has_more;                    /* out */
+    uint64_t mark; /* out, of a shared store: nothing up to it is missing */
 };
 
 enum mf_entity_kind {
@@ -227,6 +231,17 @@ struct mf_store_info {
     uint64_t n_messages; /* at open */
     uint64_t n_pending;  /* rows without a vector, at open */
     uint32_t space; /* vector space of all rows that are not pending; 0: not known */
+    /* The store cannot tell next_seq when it is opened (it may be away), or is not ours
+     * alone: order numbers are made of the clock and `node`. next_seq, n_messages,
+     * n_pending and space are then 0. */
+    bool is_remote;
+    bool is_shared; /* other processes write to it too: shelves ask for what is new */
+    unsigned node;  /* 0..1023, different for each process on one store */
+};
+
+struct mf_store_health {
+    bool is_up;           /* false: it failed lately and has not answered since */
+    char why[MF_ERR_MAX]; /* when it is not; no secret in it */
 };
 
 typedef void (*mf_store_closed_fn)(void *arg);
@@ -235,12 +250,25 @@ struct mf_store_ops {
     const char *name;
     int (*submit)(struct mf_store *s, struct mf_store_req *req);
     void (*close)(struct mf_store *s, mf_store_closed_fn closed, void *arg);
+    void (*health)(const struct mf_store *s, struct mf_store_health *out);
 };
 
 struct mf_store { /* first member of every implementation */
     const struct mf_store_ops *ops;
     struct mf_store_info info;
     struct mf_loop *loop;
+};
+
+struct mf_store_pg_config {
+    const char *dsn, *password_file;
+    bool wants_vector; /* write the vector column where pgvector is */
+    bool is_citus;     /* distribute the tables by user_id */
+    bool is_shared;
+    unsigned node; /* 0: drawn from the host's name and data.dir */
+    unsigned readers, writers;
+    uint64_t connect_timeout_ms, statement_timeout_ms, lock_timeout_ms;
+    uint64_t deadline_ms; /* of the server's answer; more than statement_timeout_ms */
+    uint64_t idle_ms, age_ms, first_backoff_ms, max_backoff_ms;
 };
 
 struct mf_store_config {
@@ -253,10 +281,15 @@ struct mf_store_config {
      * written down at open (info.space 0), before the first new vector. 0: no vectors.
      */
     uint32_t space;
+    struct mf_store_pg_config pg;
+    /* The vector in a search record, as floats; 0: it has none. For the column that
+     * people search in SQL. */
+    size_t (*vector_of)(struct mf_slice search, float *to, size_t max_dim);
 };
 
 /* Opens, migrates forward (a newer schema than ours is refused). Before the loop runs.
- */
+ * A remote store connects and migrates once the loop runs, and again whenever it was
+ * away: only its configuration can fail here. */
 MF_MUST MF_ANY int mf_store_open(struct mf_store **out, struct mf_loop *l,
                                  const struct mf_store_config *cfg, struct mf_err *err);
 /* Submits; on an error nothing happened. The caller zeroed the struct and filled op,
@@ -266,9 +299,14 @@ MF_ANY void mf_store_req_fini(struct mf_store_req *req); /* after done; frees re
 /* Requests in line are canceled, running ones waited for. */
 MF_LOOP void mf_store_close(struct mf_store *s, mf_store_closed_fn closed, void *arg);
 
+MF_LOOP void mf_store_health(const struct mf_store *s, struct mf_store_health *out);
+
 /* The backends; each in its own files. */
 MF_MUST MF_ANY int mf_store_sqlite_open(struct mf_store **out, struct mf_loop *l,
                                         const struct mf_store_config *cfg,
                                         struct mf_err *err);
+MF_MUST MF_ANY int mf_store_pg_open(struct mf_store **out, struct mf_loop *l,
+                                    const struct mf_store_config *cfg,
+                                    struct mf_err *err);
 
 #endif

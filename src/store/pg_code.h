@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pg_code: what an error of the server means for us. Pure.
+ *
+ * Source of the states: PostgreSQL's table of error codes (appendix A of its manual),
+ * and what Citus, Yugabyte and Cockroach send for the same events.
+ *
+ * Owns:    nothing
+ * Thread:  any
+ * Limits:  none
+ * Fails:   never: an unknown state is MF_EDB
+ */
+#ifndef MF_STORE_PG_CODE_H
+#define MF_STORE_PG_CODE_H
+
+#include "base/base.h"
+#include "base/err.h"
+
+struct pg_result;
+
+enum mf_pg_blame {
+    MF_PG_BLAME_ROW,     /* this row, for ever: class 22, 23 but 23505 */
+    MF_PG_BLAME_REQUEST, /* names taken (23505), canceled for its time (57014) */
+    MF_PG_BLAME_MOMENT,  /* serialization, deadlock, lock timeout: soon again */
+    MF_PG_BLAME_SERVER,  /* restarting, full, too many connections, read-only */
+    MF_PG_BLAME_SETUP    /* password, database, privileges, table or column missing: a
+                            person has to act; trying again at once is of no use */
+};
+
+struct mf_pg_meaning {
+    int code; /* MF_E* */
+    enum mf_pg_blame blame;
+    bool is_lost;       /* the connection cannot be used any more */
+    const char *advice; /* what to do, or NULL */
+};
+
+/* `state`: five characters; NULL or empty: the connection broke. */
+MF_ANY const struct mf_pg_meaning *mf_pg_meaning(const char *state);
+/* Writes the server's own sentence (never its DETAIL, which may quote a row), the state
+ * and the advice into `err`; returns the code. err->sys is the state in base 36. */
+MF_ANY int mf_pg_fail(const struct pg_result *res, struct mf_err *err);
+MF_ANY int mf_pg_state_number(const char *state); /* 5 characters in base 36 */
+
+#endif
