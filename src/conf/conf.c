@@ -98,8 +98,9 @@ int mf_conf_set(struct mf_conf *c, const char *assignment, struct mf_conf_report
     const char *eq = strchr(assignment, '=');
 
     if (eq == NULL) {
-        return mf_conf_complain(r, "--set", "'%s' is not section.key=value",
-                                assignment);
+        /* Not all of it: what follows a wrong sign may be a password. */
+        return mf_conf_complain(r, "--set", "'%.*s' is not section.key=value",
+                                (int)strcspn(assignment, ": "), assignment);
     }
     return mf_conf_assign(c, mf_slice_of(assignment, (size_t)(eq - assignment)),
                           mf_slice_str(eq + 1), "--set", r);
@@ -168,12 +169,23 @@ static void check_sizes(const struct mf_conf *c, struct mf_conf_report *r)
     }
 }
 
+static void check_store(const struct mf_conf *c, struct mf_conf_report *r)
+{
+    if (c->store_shared && strcmp(c->store_backend, "postgres") != 0) {
+        (void)mf_conf_complain(r, "store.shared",
+                               "needs store.backend postgres: the file of %s is this "
+                               "process's alone",
+                               c->store_backend);
+    }
+}
+
 int mf_conf_check(const struct mf_conf *c, struct mf_conf_report *r)
 {
     size_t before = r->n_problems;
 
     check_door(c, r);
     check_sizes(c, r);
+    check_store(c, r);
     if (c->flush_priority_levels == 4) {
         (void)mf_conf_complain(r, "flush.priority_levels", "must be 3 or 5, not 4");
     }

@@ -22,6 +22,7 @@
 
 #define MF_CONF_TYPE_STR  char *
 #define MF_CONF_TYPE_ENUM char *
+#define MF_CONF_TYPE_DSN  char *
 #define MF_CONF_TYPE_BOOL bool
 #define MF_CONF_TYPE_UINT uint64_t
 #define MF_CONF_TYPE_SIZE uint64_t

@@ -6,6 +6,7 @@
  *
  * MF_CONF_KEYS(X): X(TYPE, field, "section.key", default, min, max, "doc")
  *   STR   text, one line of UTF-8; min, max: bytes
+ *   DSN   a STR which may hold a password: that is never shown
  *   ENUM  text; `min` is the list of words "a|b|c", max unused
  *   BOOL  true | false
  *   UINT  whole number
@@ -56,9 +57,33 @@
   X(BOOL, server_lenient_messages, "server.lenient_messages", false, 0, 0,                                         \
     "accept the roles tool and developer, and content given as a list of text parts")                              \
   X(STR,  data_dir, "data.dir", "./data", 1, 4096, "folder of the journal and of the embedded store")              \
-  X(ENUM, store_backend, "store.backend", "sqlite", "sqlite", 0, "where messages end up")                          \
+  X(ENUM, store_backend, "store.backend", "sqlite", "sqlite|postgres", 0, "where messages end up")                 \
   X(UINT, store_sqlite_readers, "store.sqlite.readers", 2, 1, 8, "read-only connections")                          \
   X(SIZE, store_sqlite_cache_bytes, "store.sqlite.cache", 16 * MF_MIB, 64 * MF_KIB, 4 * MF_GIB, "page cache of a connection") \
+  X(DSN,  store_postgres_dsn, "store.postgres.dsn", "", 0, 4096,                                                   \
+    "libpq's URI (postgresql://user@host/database) or keywords (host=.. dbname=..); several hosts are tried in turn") \
+  X(STR,  store_postgres_password_file, "store.postgres.password_file", "", 0, 4096,                               \
+    "file with the password in its first line, for its owner only (mode 0600); better than one in the dsn")        \
+  X(ENUM, store_postgres_vector, "store.postgres.vector", "auto", "auto|off", 0,                                   \
+    "`auto`: vectors are also written to a column of pgvector's type, for people who ask in SQL, where the extension is") \
+  X(ENUM, store_postgres_distribute, "store.postgres.distribute", "none", "none|citus", 0,                         \
+    "`citus`: new tables are distributed by user over the workers of a Citus cluster")                             \
+  X(UINT, store_postgres_readers, "store.postgres.readers", 3, 1, 32, "connections that read")                     \
+  X(UINT, store_postgres_writers, "store.postgres.writers", 1, 1, 16,                                              \
+    "connections that write; with more than one, batches may be stored out of their order")                        \
+  X(TIME, store_postgres_connect_timeout_ms, "store.postgres.connect_timeout", 5000, 10, 600000, "of one attempt to connect") \
+  X(TIME, store_postgres_statement_timeout_ms, "store.postgres.statement_timeout", 30000, 10, 3600000,             \
+    "the server gives a statement up after so long; 5 s later it is canceled and the connection closed")           \
+  X(TIME, store_postgres_lock_timeout_ms, "store.postgres.lock_timeout", 10000, 10, 3600000, "a statement waits so long for a lock") \
+  X(TIME, store_postgres_idle_timeout_ms, "store.postgres.idle_timeout", 60000, 10, 86400000, "a connection nobody used for so long is closed") \
+  X(TIME, store_postgres_max_age_ms, "store.postgres.max_age", 300000, 10, 86400000,                               \
+    "a connection is closed when so old (less up to a tenth) and free, so that a new server is found")             \
+  X(TIME, store_postgres_max_backoff_ms, "store.postgres.max_backoff", 30000, 1, 3600000,                          \
+    "longest pause between attempts to reach a database that is away")                                             \
+  X(UINT, store_postgres_node, "store.postgres.node", 0, 0, 1023,                                                  \
+    "number of this process, different for each on one database; 0: drawn from the host's name and data.dir")      \
+  X(BOOL, store_shared, "store.shared", false, 0, 0,                                                               \
+    "other processes write to the same database: queries look for what they wrote; needs store.backend postgres")  \
   X(UINT, store_max_waiting, "store.max_waiting", 10000, 16, 1000000, "requests to the store in line; 503 beyond") \
   X(BOOL, buffer_enabled, "buffer.enabled", true, 0, 0,                                                            \
     "false: no write buffer; a message is handed to the store as soon as it is acknowledged")                      \

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/dsn_mask.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -12,11 +13,14 @@
 
 #define AT(field) offsetof(struct mf_conf, field)
 #define KEY_STR(field, key, d, lo, hi, doc)                                            \
-    {key, doc, MF_CONF_STR, AT(field), d, NULL, 0, lo, hi},
+    {key, doc, MF_CONF_STR, AT(field), d, NULL, 0, lo, hi, false},
+#define KEY_DSN(field, key, d, lo, hi, doc)                                            \
+    {key, doc, MF_CONF_STR, AT(field), d, NULL, 0, lo, hi, true},
 #define KEY_ENUM(field, key, d, w, hi, doc)                                            \
-    {key, doc, MF_CONF_ENUM, AT(field), d, w, 0, 0, hi},
+    {key, doc, MF_CONF_ENUM, AT(field), d, w, 0, 0, hi, false},
 #define KEY_NUMBER(field, key, t, d, lo, hi, doc)                                      \
-    {key, doc, t, AT(field), NULL, NULL, (double)(d), (double)(lo), (double)(hi)},
+    {key,          doc,          t,    AT(field), NULL, NULL, (double)(d),             \
+     (double)(lo), (double)(hi), false},
 #define KEY_BOOL(field, key, d, lo, hi, doc)                                           \
     KEY_NUMBER(field, key, MF_CONF_BOOL, d, lo, hi, doc)
 #define KEY_UINT(field, key, d, lo, hi, doc)                                           \
@@ -418,16 +422,27 @@ static double number_of(const struct mf_conf *c, const struct mf_conf_key *k)
 }
 
 /* Double-quoted YAML; the rest is harmless, see is_one_line. */
-static void print_text(struct mf_buf *out, const char *s)
+static void print_text(struct mf_buf *out, struct mf_slice s)
 {
     mf_buf_add_char(out, '"');
-    for (; *s != '\0'; s++) {
-        if (*s == '"' || *s == '\\') {
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\') {
             mf_buf_add_char(out, '\\');
         }
-        mf_buf_add_char(out, *s);
+        mf_buf_add_char(out, s.p[i]);
     }
     mf_buf_add_char(out, '"');
+}
+
+static void print_dsn(struct mf_buf *out, const char *dsn)
+{
+    struct mf_buf shown;
+
+    mf_buf_init(&shown);
+    mf_conf_mask_dsn(mf_slice_str(dsn), &shown);
+    print_text(out, mf_slice_of(shown.p, shown.n));
+    out->failed |= shown.failed;
+    mf_buf_fini(&shown);
 }
 
 void mf_conf_key_print(const struct mf_conf *c, const struct mf_conf_key *k,
@@ -438,8 +453,10 @@ void mf_conf_key_print(const struct mf_conf *c, const struct mf_conf_key *k,
 
         if (k->type == MF_CONF_ENUM) {
             mf_buf_add_str(out, v);
+        } else if (k->is_dsn) {
+            print_dsn(out, v);
         } else {
-            print_text(out, v);
+            print_text(out, mf_slice_str(v));
         }
         return;
     }
@@ -520,6 +537,9 @@ int mf_conf_assign(struct mf_conf *c, struct mf_slice name, struct mf_slice valu
         return complain_of_name(r, where, name);
     }
     rc = mf_conf_key_set(c, k, value, &err);
+    if (rc == MF_EINVAL && k->is_dsn) { /* the value may hold a password */
+        return mf_conf_complain(r, where, "%s: %s", k->name, err.msg);
+    }
     if (rc == MF_EINVAL) {
         (void)mf_log_quote(shown, sizeof(shown), value.p, value.n);
         return mf_conf_complain(r, where, "%s: %s, not %s", k->name, err.msg, shown);

@@ -32,6 +32,7 @@ struct mf_conf_key {
     const char *text;  /* STR, ENUM: default */
     const char *words; /* ENUM: a|b|c */
     double def, min, max;
+    bool is_dsn; /* STR: shown without the password in it */
 };
 
 MF_ANY const struct mf_conf_key *mf_conf_keys(size_t *n);

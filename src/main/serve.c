@@ -118,7 +118,11 @@ MF_LOOP static int watch_signal(struct server *s, uv_signal_t *h, int signum)
  * promised to a lane. */
 static unsigned pool_threads(const struct mf_conf *c)
 {
-    return (unsigned)(1 + 1 + c->store_sqlite_readers + 1 + c->recall_scan_permits +
+    uint64_t store = strcmp(c->store_backend, "postgres") == 0
+                         ? c->store_postgres_writers + c->store_postgres_readers
+                         : 1 + c->store_sqlite_readers;
+
+    return (unsigned)(1 + store + 1 + c->recall_scan_permits +
                       mf_embed_max_permits((unsigned)c->embed_max_concurrent) + 1 + 1 +
                       1 + 2);
 }
