@@ -82,9 +82,9 @@
     "longest pause between attempts to reach a database that is away")                                             \
   X(UINT, store_postgres_node, "store.postgres.node", 0, 0, 1023,                                                  \
     "number of this process, different for each on one database; 0: drawn from the host's name and data.dir")      \
+  X(UINT, store_max_waiting, "store.max_waiting", 10000, 16, 1000000, "requests to the store in line; 503 beyond") \
   X(BOOL, store_shared, "store.shared", false, 0, 0,                                                               \
     "other processes write to the same database: queries look for what they wrote; needs store.backend postgres")  \
-  X(UINT, store_max_waiting, "store.max_waiting", 10000, 16, 1000000, "requests to the store in line; 503 beyond") \
   X(BOOL, buffer_enabled, "buffer.enabled", true, 0, 0,                                                            \
     "false: no write buffer; a message is handed to the store as soon as it is acknowledged")                      \
   X(UINT, buffer_round_max_size, "buffer.round_buffer.max_size", 5, 1, 10000, "rounds a user's write buffer keeps") \

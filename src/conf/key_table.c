@@ -13,14 +13,14 @@
 
 #define AT(field) offsetof(struct mf_conf, field)
 #define KEY_STR(field, key, d, lo, hi, doc)                                            \
-    {key, doc, MF_CONF_STR, AT(field), d, NULL, 0, lo, hi, false},
+    {key, doc, MF_CONF_STR, false, AT(field), d, NULL, 0, lo, hi},
 #define KEY_DSN(field, key, d, lo, hi, doc)                                            \
-    {key, doc, MF_CONF_STR, AT(field), d, NULL, 0, lo, hi, true},
+    {key, doc, MF_CONF_STR, true, AT(field), d, NULL, 0, lo, hi},
 #define KEY_ENUM(field, key, d, w, hi, doc)                                            \
-    {key, doc, MF_CONF_ENUM, AT(field), d, w, 0, 0, hi, false},
+    {key, doc, MF_CONF_ENUM, false, AT(field), d, w, 0, 0, hi},
 #define KEY_NUMBER(field, key, t, d, lo, hi, doc)                                      \
-    {key,          doc,          t,    AT(field), NULL, NULL, (double)(d),             \
-     (double)(lo), (double)(hi), false},
+    {key,  doc,  t,           false,        AT(field),                                 \
+     NULL, NULL, (double)(d), (double)(lo), (double)(hi)},
 #define KEY_BOOL(field, key, d, lo, hi, doc)                                           \
     KEY_NUMBER(field, key, MF_CONF_BOOL, d, lo, hi, doc)
 #define KEY_UINT(field, key, d, lo, hi, doc)                                           \

@@ -28,11 +28,11 @@ struct mf_conf_key {
     const char *name;
     const char *doc;
     enum mf_conf_type type;
+    bool is_dsn;       /* STR: shown without the password in it */
     size_t offset;     /* in struct mf_conf */
     const char *text;  /* STR, ENUM: default */
     const char *words; /* ENUM: a|b|c */
     double def, min, max;
-    bool is_dsn; /* STR: shown without the password in it */
 };
 
 MF_ANY const struct mf_conf_key *mf_conf_keys(size_t *n);
