@@ -82,14 +82,12 @@ stop_all() {
 }
 
 kill_children() {
-  local all
+  local pid all
   all="$1 $(cat "/proc/$1/task/$1/children" 2>/dev/null || true)"
   # shellcheck disable=SC2086
   kill -KILL $all 2>/dev/null || true
-  for _ in $(seq 500); do
-    # shellcheck disable=SC2086
-    kill -0 $all 2>/dev/null || return 0
-    sleep 0.01
+  for pid in $all; do # a zombie has no cwd, and is as good as gone
+    while readlink "/proc/$pid/cwd" >/dev/null 2>&1; do sleep 0.01; done
   done
 }
 
