@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/store_kit.h"
+#include "unit/store_kit_pg.h"
 
 #include "base/log.h"
 
@@ -38,6 +39,10 @@ int kit_open_store(struct store_kit *k, struct mf_err *err)
         .space = k->space,
     };
 
+    if (kit_is_postgres()) {
+        cfg.backend = "postgres";
+        kit_pg_config(k, &cfg);
+    }
     k->store = NULL;
     return mf_store_open(&k->store, k->loop, &cfg, err);
 }
@@ -57,6 +62,9 @@ void kit_open(struct store_kit *k)
     mf_log_set_level(MF_LOG_WARN);
     k->loop = mf_loop_fixture_open();
     k->dir = mf_test_tmpdir();
+    if (kit_is_postgres()) {
+        kit_pg_furnish(k);
+    }
     if (kit_open_store(k, &err) < 0) {
         fail_msg("%s", err.msg);
     }
@@ -186,7 +194,7 @@ static sqlite3 *open_file(const struct store_kit *k)
     return db;
 }
 
-int64_t kit_count(const struct store_kit *k, const char *sql)
+static int64_t count_in_file(const struct store_kit *k, const char *sql)
 {
     sqlite3 *db = open_file(k);
     sqlite3_stmt *st = NULL;
@@ -200,10 +208,36 @@ int64_t kit_count(const struct store_kit *k, const char *sql)
     return n;
 }
 
-void kit_exec(const struct store_kit *k, const char *sql)
+static void exec_on_file(const struct store_kit *k, const char *sql)
 {
     sqlite3 *db = open_file(k);
 
     MF_CHECK_INT(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     MF_CHECK_INT(sqlite3_close(db), SQLITE_OK);
+}
+
+int64_t kit_count(const struct store_kit *k, const char *sql)
+{
+    return kit_is_postgres() ? kit_pg_count(k, sql) : count_in_file(k, sql);
+}
+
+void kit_exec(const struct store_kit *k, const char *sql)
+{
+    if (kit_is_postgres()) {
+        kit_pg_exec(k, sql);
+    } else {
+        exec_on_file(k, sql);
+    }
+}
+
+int64_t kit_n_messages(const struct store_kit *k)
+{
+    return kit_count(k, kit_is_postgres() ? "SELECT count(*) FROM messages"
+                                          : "SELECT n_messages FROM totals");
+}
+
+int64_t kit_space(const struct store_kit *k)
+{
+    return kit_count(k, kit_is_postgres() ? "SELECT space FROM memfuse"
+                                          : "SELECT space FROM totals");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_kit: a store in the case's own folder, one request at a time, and rows and
- * entities in few words.
+ * store_kit: a store in the case's own folder (or schema), one request at a time, and
+ * rows and entities in few words.
  *
  * Owns:    loop and store between open and close
  * Thread:  the case's, which becomes the loop thread
@@ -21,7 +21,12 @@ struct store_kit {
     const char *dir;
     size_t max_waiting; /* 0: 100 */
     uint32_t space;
+    char dsn[512]; /* of the case's own schema */
 };
+
+/* Whether the program runs beside a Postgres (MF_TEST_DSN): each case then has a schema
+ * of its own there, and SQL goes to that. */
+MF_ANY bool kit_is_postgres(void);
 
 /* Opens loop and store; the case then holds the loop's role. */
 MF_ANY void kit_open(struct store_kit *k) MF_ASSERTS_LOOP;
@@ -45,9 +50,14 @@ MF_LOOP int kit_create(struct store_kit *k, enum mf_entity_kind kind,
 /* User u1 and u2, agent a1 and a2, session s1 (u1, a1), s2 (u1, a2), s3 (u2, a1). */
 MF_LOOP void kit_people(struct store_kit *k);
 MF_ANY struct mf_entity kit_knowledge(const char *user, const char *id, uint64_t seq);
-/* How many rows `sql` counts, by a connection of its own. */
+/* How many rows `sql` counts, by a connection of its own. Postgres, too, knows blob as
+ * a type's name in it. */
 MF_ANY int64_t kit_count(const struct store_kit *k, const char *sql);
-/* Runs `sql` on the file, which need not be a store. */
+/* Runs `sql` on the file (or schema), which need not be a store. */
 MF_ANY void kit_exec(const struct store_kit *k, const char *sql);
+/* What the store itself counts (Postgres has no such count: the rows). */
+MF_ANY int64_t kit_n_messages(const struct store_kit *k);
+/* The vector space that is written down. */
+MF_ANY int64_t kit_space(const struct store_kit *k);
 
 #endif

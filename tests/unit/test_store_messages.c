@@ -93,7 +93,7 @@ MF_TEST(store_messages, keeps_the_first_row_when_a_round_is_sent_again)
     MF_CHECK(kit_is(m.rows[0].msg.content, "a text"));
     MF_CHECK_INT(m.rows[0].passages.n, 0);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages"), 2);
-    MF_CHECK_INT(kit_count(&k, "SELECT n_messages FROM totals"), 2);
+    MF_CHECK_INT(kit_n_messages(&k), 2);
     mf_store_req_fini(&m.req);
     kit_close(&k);
 }
@@ -121,7 +121,7 @@ MF_LOOP static void check_poison(struct store_kit *k, const struct mf_store_row 
     MF_CHECK(strstr(w.req.err.msg, "message bad: ") != NULL);
     mf_store_req_fini(&w.req);
     MF_CHECK_INT(kit_count(k, "SELECT count(*) FROM messages"), 1);
-    MF_CHECK_INT(kit_count(k, "SELECT n_messages FROM totals"), 1);
+    MF_CHECK_INT(kit_n_messages(k), 1);
 }
 
 MF_TEST(store_messages, refuses_a_poison_row_and_rolls_its_batch_back)
@@ -139,8 +139,10 @@ MF_TEST(store_messages, refuses_a_poison_row_and_rolls_its_batch_back)
     check_poison(&k, &bad);
     bad = kit_row("u1", "s1", "bad", 0); /* no order number */
     check_poison(&k, &bad);
-    bad = kit_row("u1", "s1", "bad", 1); /* the number of another message */
-    check_poison(&k, &bad);
+    if (!kit_is_postgres()) { /* there, numbers are made by more than one process */
+        bad = kit_row("u1", "s1", "bad", 1); /* the number of another message */
+        check_poison(&k, &bad);
+    }
     bad = kit_row("u1", NULL, "bad", 2);
     check_poison(&k, &bad);
     kit_close(&k);
@@ -268,7 +270,7 @@ MF_TEST(store_messages, deletes_what_is_there_with_its_passages)
     write_five(&k);
     other.passages = kit_s("of another user");
     MF_CHECK_OK(kit_write(&k, &other, 1, NULL));
-    kit_exec(&k, "INSERT INTO passages VALUES ('u1', 'e', x'01')");
+    kit_exec(&k, "INSERT INTO passages VALUES ('u1', 'e', CAST('p' AS blob))");
     MF_CHECK_OK(kit_run(&k, &m.req)); /* b is of s2 */
     MF_CHECK_STR(ids_of(&m), "e");
     MF_CHECK_INT(m.rows[0].seq, 1);
@@ -279,7 +281,7 @@ MF_TEST(store_messages, deletes_what_is_there_with_its_passages)
     MF_CHECK_STR(ids_of(&m), "b");
     mf_store_req_fini(&m.req);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages"), 4);
-    MF_CHECK_INT(kit_count(&k, "SELECT n_messages FROM totals"), 4);
+    MF_CHECK_INT(kit_n_messages(&k), 4);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM passages"), 1);
     kit_close(&k);
 }
@@ -309,9 +311,10 @@ MF_TEST(store_messages, offers_pending_rows_of_all_kinds_by_seq)
     check_ids(&k, m, MF_STORE_PENDING_VECTORS, "m3 k5");
     kit_close_store(&k);
     MF_CHECK_OK(kit_open_store(&k, NULL));
-    MF_CHECK_INT(k.store->info.n_pending, 3);
-    MF_CHECK_INT(k.store->info.n_messages, 3);
-    MF_CHECK_INT(k.store->info.next_seq, 10);
+    MF_CHECK_INT(k.store->info.is_remote, kit_is_postgres());
+    MF_CHECK_INT(k.store->info.n_pending, kit_is_postgres() ? 0 : 3);
+    MF_CHECK_INT(k.store->info.n_messages, kit_is_postgres() ? 0 : 3);
+    MF_CHECK_INT(k.store->info.next_seq, kit_is_postgres() ? 0 : 10);
     kit_close(&k);
 }
 
@@ -340,15 +343,15 @@ MF_TEST(store_messages, sets_search_only_of_rows_not_edited_meanwhile)
     MF_CHECK_OK(kit_run(&k, &w.req));
     MF_CHECK_INT(w.n_changed, 2);
     mf_store_req_fini(&w.req);
-    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE is_pending = 1"
-                               " AND id = 'm2' AND search = CAST('record' AS BLOB)"),
+    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE is_pending"
+                               " AND id = 'm2' AND search = CAST('record' AS blob)"),
                  1);
-    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE is_pending = 0"
+    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE NOT is_pending"
                                " AND id = 'm1' AND content = 'a text'"
-                               " AND search = CAST('with vector' AS BLOB)"),
+                               " AND search = CAST('with vector' AS blob)"),
                  1);
-    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM knowledge WHERE is_pending = 0"
-                               " AND search = CAST('with vector' AS BLOB)"),
+    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM knowledge WHERE NOT is_pending"
+                               " AND search = CAST('with vector' AS blob)"),
                  1);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM passages"), 1);
     kit_close(&k);

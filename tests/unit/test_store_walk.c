@@ -63,8 +63,8 @@ MF_LOOP static unsigned walk(struct store_kit *k, size_t max, size_t *n_marked)
 
 static int64_t n_pending(const struct store_kit *k)
 {
-    return kit_count(k, "SELECT (SELECT sum(is_pending) FROM messages) +"
-                        " (SELECT sum(is_pending) FROM knowledge)");
+    return kit_count(k, "SELECT (SELECT count(*) FROM messages WHERE is_pending) +"
+                        " (SELECT count(*) FROM knowledge WHERE is_pending)");
 }
 
 MF_TEST(store_walk, marks_what_is_foreign_in_steps_of_any_size)
@@ -78,16 +78,17 @@ MF_TEST(store_walk, marks_what_is_foreign_in_steps_of_any_size)
     for (size_t i = 0; i < mf_countof(sizes); i++) {
         size_t n;
 
-        kit_exec(&k,
-                 "UPDATE messages SET is_pending = 0;"
-                 "UPDATE knowledge SET is_pending = 0; UPDATE totals SET space = 0");
+        kit_exec(&k, "UPDATE messages SET is_pending = false;"
+                     "UPDATE knowledge SET is_pending = false");
+        kit_exec(&k, kit_is_postgres() ? "UPDATE memfuse SET space = 0"
+                                       : "UPDATE totals SET space = 0");
         MF_CHECK(walk(&k, sizes[i], &n) >= N_ROWS / sizes[i]);
         MF_CHECK_INT(n, N_ROWS - N_ROWS / 5 + 2);
         MF_CHECK_INT(n_pending(&k), N_ROWS - N_ROWS / 5 + 2);
-        MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE is_pending = 1"
-                                   " AND search = CAST('b' AS BLOB)"),
+        MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE is_pending"
+                                   " AND search = CAST('b' AS blob)"),
                      0);
-        MF_CHECK_INT(kit_count(&k, "SELECT space FROM totals"), 7);
+        MF_CHECK_INT(kit_space(&k), 7);
         (void)walk(&k, sizes[i], &n); /* what is marked is not counted twice */
         MF_CHECK_INT(n, 0);
     }
@@ -107,11 +108,28 @@ MF_TEST(store_walk, writes_the_space_down_at_the_end_and_not_before)
     MF_CHECK_OK(kit_run(&k, &w.req));
     MF_CHECK(!w.is_at_end);
     MF_CHECK_INT(w.n_marked + (size_t)kit_count(&k, "SELECT count(*) FROM messages"
-                                                    " WHERE is_pending = 1"),
+                                                    " WHERE is_pending"),
                  2 * w.n_marked);
-    MF_CHECK_INT(kit_count(&k, "SELECT space FROM totals"), 0);
+    MF_CHECK_INT(kit_space(&k), 0);
     mf_store_req_fini(&w.req);
     kit_close(&k);
+}
+
+/* Opens the closed store for `space`, and closes it. */
+MF_LOOP static void check_reopened(struct store_kit *k, uint32_t space,
+                                   uint32_t expected)
+{
+    struct mf_store_messages any = {.req = {.op = MF_STORE_PENDING_VECTORS},
+                                    .limit = 1};
+
+    k->space = space;
+    MF_CHECK_OK(kit_open_store(k, NULL));
+    /* One that may be away is not asked before it is opened. */
+    MF_CHECK_INT(k->store->info.space, kit_is_postgres() ? 0 : expected);
+    MF_CHECK_OK(kit_run(k, &any.req)); /* by now it is connected */
+    mf_store_req_fini(&any.req);
+    MF_CHECK_INT(kit_space(k), expected);
+    kit_close_store(k);
 }
 
 MF_TEST(store_walk, a_store_opened_for_another_space_forgets_the_old_one_at_once)
@@ -123,17 +141,9 @@ MF_TEST(store_walk, a_store_opened_for_another_space_forgets_the_old_one_at_once
     furnish(&k);
     (void)walk(&k, 1000, &n);
     kit_close_store(&k);
-    MF_CHECK_OK(kit_open_store(&k, NULL));
-    MF_CHECK_INT(k.store->info.space, 7);
-    kit_close_store(&k);
-    k.space = 8;
-    MF_CHECK_OK(kit_open_store(&k, NULL));
-    MF_CHECK_INT(k.store->info.space, 0);
-    MF_CHECK_INT(kit_count(&k, "SELECT space FROM totals"), 0);
-    kit_close_store(&k);
-    k.space = 7; /* and back: rows of 8 may have come meanwhile */
-    MF_CHECK_OK(kit_open_store(&k, NULL));
-    MF_CHECK_INT(k.store->info.space, 0);
+    check_reopened(&k, 7, 7);
+    check_reopened(&k, 8, 0);
+    check_reopened(&k, 7, 0); /* and back: rows of 8 may have come meanwhile */
     kit_close(&k);
 }
 
@@ -141,6 +151,9 @@ MF_TEST(store_walk, a_file_of_the_first_version_is_of_no_known_space)
 {
     struct store_kit k = {.space = 7};
 
+    if (kit_is_postgres()) {
+        return; /* its first version knew the space */
+    }
     kit_open(&k);
     furnish(&k);
     kit_close_store(&k);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_kit_pg: the Postgres half of store_kit: a schema for each case in the database
+ * of MF_TEST_DSN, and SQL on it.
+ *
+ * Environment: MF_TEST_PG_VERSION (citus: tables are distributed), MF_TEST_PG_SHARED
+ * (set: as if other processes wrote to it, too).
+ *
+ * Owns:    nothing; the schemas go with the server
+ * Thread:  the case's; waits for the server
+ * Limits:  none
+ * Fails:   through cmocka's assertions
+ */
+#ifndef MF_STORE_KIT_PG_H
+#define MF_STORE_KIT_PG_H
+
+#include "unit/store_kit.h"
+
+/* Makes the schema and k->dsn. */
+MF_ANY void kit_pg_furnish(struct store_kit *k);
+/* Fills what a Postgres store wants to know. */
+MF_ANY void kit_pg_config(const struct store_kit *k, struct mf_store_config *cfg);
+MF_ANY int64_t kit_pg_count(const struct store_kit *k, const char *sql);
+MF_ANY void kit_pg_exec(const struct store_kit *k, const char *sql);
+
+#endif
