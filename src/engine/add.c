@@ -198,7 +198,7 @@ MF_LOOP static int journal_round(struct mf_add_work *w)
         mf_item_unref(it);
         return rc;
     }
-    mf_item_set_seq(it, e->next_seq);
+    mf_item_set_seq(it, mf_engine_take_seqs(e, it->n_msgs));
     w->append.item = it;
     w->append.done = on_committed;
     rc = mf_journal_append(e->journal, &w->append);
@@ -214,7 +214,6 @@ MF_LOOP static int journal_round(struct mf_add_work *w)
                          "behind, try again later")
                    : rc;
     }
-    e->next_seq += it->n_msgs;
     w->item = it;
     w->reserved = it->bytes;
     mf_buffers_reserve(e->buffers, it->bytes);

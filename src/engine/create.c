@@ -161,7 +161,7 @@ MF_LOOP static void on_knowledge_made(struct mf_index_job *j, int rc)
     for (size_t i = 0; rc == 0 && i < w->n_ins; i++) {
         w->ins[i].search = mf_slice_of(w->texts[i].search.p, w->texts[i].search.n);
         w->ins[i].is_pending = !w->texts[i].has_vector;
-        w->ins[i].seq = w->e->next_seq++;
+        w->ins[i].seq = mf_engine_take_seqs(w->e, 1);
     }
     if (rc < 0) {
         mf_entity_work_finish(w, rc);

@@ -391,6 +391,23 @@ static void start_tick(struct mf_engine *e)
     MF_ASSERT(uv_timer_start(&e->pace_timer, on_pace, PACE_MS, PACE_MS) == 0);
 }
 
+static void init_seqs(struct mf_engine *e)
+{
+    const struct mf_store_info *info = &e->store->info;
+    uint64_t next = mf_journal_next_seq(e->journal);
+
+    if (info->is_remote) {
+        mf_seqs_init_clock(&e->seqs, next, info->node);
+    } else {
+        mf_seqs_init_count(&e->seqs, mf_max(next, info->next_seq));
+    }
+}
+
+uint64_t mf_engine_take_seqs(struct mf_engine *e, uint64_t n)
+{
+    return mf_seqs_take(&e->seqs, n, (uint64_t)mf_wallclock_us() / 1000);
+}
+
 int mf_engine_open(struct mf_engine **out, struct mf_loop *l,
                    const struct mf_conf *conf, struct mf_model *model,
                    const struct mf_engine_events *events, struct mf_err *err)
@@ -424,7 +441,7 @@ int mf_engine_open(struct mf_engine **out, struct mf_loop *l,
         mf_engine_abandon(e);
         return rc;
     }
-    e->next_seq = mf_max(mf_journal_next_seq(e->journal), e->store->info.next_seq);
+    init_seqs(e);
     *out = e;
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "engine/idset.h"
 #include "engine/index.h"
 #include "engine/pace.h"
+#include "engine/seqs.h"
 #include "engine/settle.h"
 #include "flush/flush.h"
 #include "journal/journal.h"
@@ -50,7 +51,7 @@ struct mf_engine {
 
     struct mf_wbuf_limits wbuf_limits;
     struct mf_hbuf_limits hbuf_limits;
-    uint64_t next_seq;
+    struct mf_seqs seqs;
 
     struct mf_list adding;   /* struct mf_add_work: admitted, not committed */
     struct mf_list erasing;  /* entries: STORED, the journal has not erased them */
@@ -99,6 +100,8 @@ MF_MUST MF_LOOP int mf_call_check(const struct mf_engine *e, struct mf_call *c,
 MF_LOOP void mf_call_begin(struct mf_engine *e, struct mf_call *c);
 MF_LOOP void mf_call_finish(struct mf_call *c, int rc);       /* calls done now */
 MF_LOOP void mf_call_finish_later(struct mf_call *c, int rc); /* at the turn's end */
+/* The first of n order numbers. */
+MF_LOOP uint64_t mf_engine_take_seqs(struct mf_engine *e, uint64_t n);
 /* Sets err and field, returns the code. */
 MF_LOOP int mf_call_fail(struct mf_call *c, int rc, const char *field, const char *fmt,
                          ...) MF_PRINTF(4, 5);

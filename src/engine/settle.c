@@ -181,7 +181,7 @@ void mf_settle_begin(struct mf_engine *e, struct mf_settle *s)
     s->width = s->user_id.n > 0    ? MF_SETTLE_USER
                : s->agent_id.n > 0 ? MF_SETTLE_AGENT
                                    : MF_SETTLE_ALL;
-    s->max_seq = e->next_seq - 1;
+    s->max_seq = mf_seqs_last(&e->seqs);
     s->deadline_ms = mf_loop_now_ms(e->loop) + e->conf->buffer_flush_timeout_ms;
     s->n_left = count(e, s);
     memset(&s->link, 0, sizeof(s->link));

@@ -59,7 +59,7 @@ int mf_jlog_find_next(sqlite3 *db, uint64_t *next, struct mf_err *err)
     if (rc != SQLITE_OK) {
         return mf_logfile_fail(db, rc, "greatest number in journal", err);
     }
-    if (*next > MF_RECORD_MAX_SEQ / 2) { /* nobody counts that far */
+    if (*next > MF_JLOG_MAX_SEQ) {
         return mf_err_set(err, MF_ECORRUPT, "order number %llu is out of all bounds",
                           (unsigned long long)*next);
     }
@@ -78,7 +78,7 @@ static int keep(struct salvage *s, uint64_t seq, struct mf_slice rec)
     struct mf_record_head head;
     int rc;
 
-    if (!mf_record_peek(rec, &head) || head.seq != seq || seq > MF_RECORD_MAX_SEQ / 4) {
+    if (!mf_record_peek(rec, &head) || head.seq != seq || seq > MF_JLOG_MAX_SEQ) {
         return SQLITE_OK; /* it stays in the old file */
     }
     rc = sqlite3_bind_int64(s->put, 1, (sqlite3_int64)seq);
@@ -149,8 +149,7 @@ static int leap(struct salvage *s)
     sqlite3_stmt *st = NULL;
     int rc = max_next(s->to, sql_last, &next);
 
-    if (max_next(s->from, sql_kept, &kept) == SQLITE_OK &&
-        kept < MF_RECORD_MAX_SEQ / 4) {
+    if (max_next(s->from, sql_kept, &kept) == SQLITE_OK && kept < MF_JLOG_MAX_SEQ) {
         next = mf_max(next, kept);
     }
     if (rc == SQLITE_OK) {

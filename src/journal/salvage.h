@@ -12,11 +12,15 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "journal/record.h"
 
 #include <sqlite3.h>
 
 /* Seqs are never used twice: behind damage we go on this far above what is seen. */
 #define MF_JLOG_SEQ_LEAP ((uint64_t)1 << 32)
+/* A number beyond is damage: nobody counts that far, and no clock gets there before
+ * 2093. */
+#define MF_JLOG_MAX_SEQ  (MF_RECORD_MAX_SEQ - 4 * MF_JLOG_SEQ_LEAP)
 
 /* Above every order number in the file, erased rounds included. */
 MF_MUST MF_ANY int mf_jlog_find_next(sqlite3 *db, uint64_t *next, struct mf_err *err);

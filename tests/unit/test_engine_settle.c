@@ -234,7 +234,7 @@ MF_LOOP static void fill_buffers(struct kit *k)
         spec.user_id = mf_slice_str(user);
         it = mf_item_new(&spec);
         MF_CHECK(it != NULL);
-        mf_item_set_seq(it, k->e->next_seq++);
+        mf_item_set_seq(it, mf_engine_take_seqs(k->e, 1));
         mf_buffers_reserve(k->e->buffers, it->bytes);
         MF_CHECK_OK(
             mf_buffers_add(k->e->buffers, it, &roomy, mf_loop_now_ms(k->loop), &out));
