@@ -20,7 +20,8 @@
 #include "base/str.h"
 #include "store/pg_sql.h"
 
-#define MF_PG_MAX_ARGS 24
+#define MF_PG_MAX_ARGS  24
+#define MF_PG_MAX_CALLS 4096
 
 struct mf_pg_call {
     enum mf_pg_stmt id;
@@ -53,6 +54,19 @@ MF_ANY void mf_pg_bytes(struct mf_pg_round *r, struct mf_slice v); /* empty: NUL
 MF_ANY void mf_pg_int(struct mf_pg_round *r, int64_t v);           /* int8 */
 MF_ANY void mf_pg_bool(struct mf_pg_round *r, bool v);
 MF_ANY void mf_pg_limit(struct mf_pg_round *r, size_t limit); /* int8; 0: NULL, none */
+
+/* Types of the server's catalogue (pg_type.dat), the same everywhere. */
+enum mf_pg_oid {
+    MF_PG_OID_BOOL = 16,
+    MF_PG_OID_BYTEA = 17,
+    MF_PG_OID_NAME = 19,
+    MF_PG_OID_INT8 = 20,
+    MF_PG_OID_INT2 = 21,
+    MF_PG_OID_INT4 = 23,
+    MF_PG_OID_TEXT = 25,
+    MF_PG_OID_OID = 26,
+    MF_PG_OID_VARCHAR = 1043,
+};
 
 /*
  * Arrays of one dimension. `at` gives element i of `rows`; called once or twice for

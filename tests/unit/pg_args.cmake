@@ -1,0 +1,3 @@
+foreach(name pg_args pg_row)
+  mf_test(${name} SOURCES unit/test_${name}.c DEPENDS store)
+endforeach()
