@@ -12,7 +12,7 @@ BUILD="build-essential cmake ninja-build pkg-config libuv1-dev libyaml-dev
  libllhttp-dev libyyjson-dev libcurl4-openssl-dev"
 MODEL="python3 python3-venv ca-certificates"
 TEST="libcmocka-dev clang sqlite3 python3 python3-venv curl strace wrk nginx-light procps
- ca-certificates"
+ postgresql ca-certificates"
 # The format and tidy checks are pinned to clang 14; Debian 13 has none, and skips them.
 TEST_12="clang-format clang-tidy libclang-rt-14-dev"
 TEST_13="libclang-rt-19-dev"
@@ -20,6 +20,8 @@ LLHTTP_MIN=9.2
 SOURCE=/etc/apt/sources.list.d/memfuse-trixie.sources
 PIN=/etc/apt/preferences.d/memfuse-trixie
 POLICY=/usr/sbin/policy-rc.d
+CLUSTERS=/etc/postgresql-common/createcluster.conf
+CLUSTERS_OF_PACKAGE=/usr/share/postgresql-common/createcluster.conf
 
 say() { echo "deps.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -79,25 +81,42 @@ check_llhttp() {
     die "llhttp ${have:-(none)} is offered, $LLHTTP_MIN or later is needed"
 }
 
-# nginx is here for a test that starts its own: no service may start or stay enabled.
+# What is undone when the installation ends, well or not.
+clean() {
+  [ "$made_policy" = no ] || rm -f "$POLICY"
+  [ "$made_clusters" = yes ] || return 0
+  rm -f "$CLUSTERS"
+  [ ! -e "$CLUSTERS_OF_PACKAGE" ] || cp "$CLUSTERS_OF_PACKAGE" "$CLUSTERS"
+}
+
+disable() {
+  command -v systemctl >/dev/null 2>&1 || return 0
+  systemctl disable -q "$1" 2>/dev/null || say "$1 was not disabled"
+}
+
+# nginx and Postgres are here for tests that start their own: no service may start or stay
+# enabled, and the new server is given no cluster. One that was here before is left alone.
 install() {
   made_policy=no
+  made_clusters=no
+  trap clean EXIT
+  trap 'exit 1' HUP INT TERM
   if [ ! -e "$POLICY" ]; then
+    made_policy=yes
     printf '#!/bin/sh\nexit 101\n' >"$POLICY"
     chmod 755 "$POLICY"
-    made_policy=yes
-    trap 'rm -f "$POLICY"' EXIT
-    trap 'exit 1' HUP INT TERM
+  fi
+  no_postgres=$(missing_of postgresql-common)
+  if [ -n "$no_postgres" ] && [ ! -e "$CLUSTERS" ]; then
+    made_clusters=yes
+    mkdir -p "${CLUSTERS%/*}"
+    echo "create_main_cluster = false" >"$CLUSTERS"
   fi
   apt_get install -y --no-install-recommends "$@"
-  case " $* " in *" nginx-light "*)
-    if command -v systemctl >/dev/null 2>&1; then
-      systemctl disable -q nginx.service 2>/dev/null || say "nginx.service was not disabled"
-    fi ;;
-  esac
-  if [ "$made_policy" = yes ]; then
-    rm -f "$POLICY"
-  fi
+  case " $* " in *" nginx-light "*) disable nginx.service ;; esac
+  case "$no_postgres: $* " in p*" postgresql "*) disable postgresql.service ;; esac
+  clean
+  trap - EXIT
 }
 
 # shellcheck disable=SC1091
