@@ -26,6 +26,7 @@ int mf_library_open(struct mf_library **out, struct mf_loop *l, struct mf_store 
     lib->store = store;
     lib->buffers = buffers;
     lib->cfg = *cfg;
+    lib->max_delta = MF_DELTA_ROWS;
     lib->hook.fn = on_library_turn;
     mf_map_init(&lib->holders, mf_holder_key);
     mf_list_init(&lib->used);
@@ -83,7 +84,7 @@ MF_LOOP static void start_waiting(struct mf_holder *h)
 
         if (h->state == MF_HOLDER_LARGE) {
             mf_stream_run(run, false);
-        } else if (run->upto <= h->mark) {
+        } else if (run->upto <= h->mark && run->read <= h->reads_done) {
             mf_run_begin(run, MF_RUN_AT_WORK);
             mf_run_lend(run);
         }
@@ -121,6 +122,9 @@ MF_LOOP static void advance(struct mf_holder *h)
         mf_holder_set_state(h, MF_HOLDER_LARGE);
     }
     if (h->state == MF_HOLDER_RESIDENT) {
+        mf_delta_step(h);
+    }
+    if (h->state == MF_HOLDER_RESIDENT && !h->is_gone) {
         mf_fresh_step(h);
     }
     if (!h->is_gone) {
@@ -268,6 +272,20 @@ MF_LOOP static void set_timer(struct mf_library *lib)
               0);
 }
 
+/* One that waits for its turn, or for records being made, is not held up by the store.
+ */
+MF_LOOP static void go_on_without(struct mf_run *run)
+{
+    if (run->state == MF_RUN_AT_STORE) {
+        mf_stream_go_partial(run);
+    } else if (run->state == MF_RUN_WAITING && run->h->load != NULL) {
+        mf_stream_run(run, true);
+    } else if (run->state == MF_RUN_WAITING && run->read > run->h->reads_done) {
+        mf_run_want_no_read(run);
+        mf_holder_want_turn(run->h);
+    }
+}
+
 static void on_store_late(uv_timer_t *timer)
 {
     struct mf_library *lib = mf_container_of(timer, struct mf_library, timer);
@@ -282,11 +300,7 @@ static void on_store_late(uv_timer_t *timer)
             break;
         }
         mf_list_remove(&lib->timed, k);
-        if (run->state == MF_RUN_AT_STORE) {
-            mf_stream_go_partial(run);
-        } else if (run->state == MF_RUN_WAITING && run->h->load != NULL) {
-            mf_stream_run(run, true);
-        }
+        go_on_without(run);
     }
     set_timer(lib);
 }

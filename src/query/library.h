@@ -12,6 +12,11 @@
  * A user with more than max_resident messages has no shelf: each question streams the
  * records from the store through the same scoring.
  *
+ * When other processes write to the store, too (info.is_shared), a scan first asks for
+ * what was written since the shelf's mark; scans share a request that began after they
+ * came. What was deleted elsewhere stays on the shelf until somebody looks for its text
+ * and tells us (mf_library_removed).
+ *
  * Owns:    shelves, loads under way
  * Thread:  loop; loading and scanning on workers
  * Limits:  recall.max_bytes, recall.max_resident, recall.store_timeout
@@ -60,8 +65,9 @@ struct mf_library_scan {
     void *state;
 };
 
-/* Ranks every message that was acknowledged before this call, wherever it is, once, and
- * none whose removal was told before `done`. MF_EINVAL (no user id), MF_EBUSY (too many
+/* Ranks every message that was acknowledged before this call (by another process: that
+ * was stored), wherever it is, once, and none whose removal was told before `done`.
+ * MF_EINVAL (no user id), MF_EBUSY (too many
  * in line; from `done`: the user changed faster than we could look), MF_ENOMEM,
  * MF_ECLOSED. A store that is late (store_timeout_ms) or fails is no error:
  * is_partial. Rounds must come into the buffers in order of seq. */

@@ -99,6 +99,7 @@ void mf_holder_set_state(struct mf_holder *h, enum mf_holder_state state)
     lib->n_shelves += state == MF_HOLDER_RESIDENT;
     h->state = state;
     if (state == MF_HOLDER_LARGE || state == MF_HOLDER_FAILED) {
+        mf_delta_abandon(h);
         let_shelf_go(h);
     }
     if (state != MF_HOLDER_LOADING) {
@@ -130,6 +131,7 @@ void mf_holder_drop(struct mf_holder *h)
     lib->n_shelves -= h->state == MF_HOLDER_RESIDENT;
     mf_holder_account(h);
     mf_load_abandon(h);
+    mf_delta_abandon(h);
     mf_fresh_abandon(h);
     mf_load_forget_log(h);
     while ((k = mf_list_pop_head(&h->waiting)) != NULL) {

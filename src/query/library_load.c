@@ -128,6 +128,8 @@ static void on_loaded(struct mf_store_req *req, int rc)
         mf_holder_want_turn(h);
     } else {
         h->shelf = load->shelf;
+        h->store_mark = load->req.mark;
+        h->reads_done = h->reads_begun;
         load->shelf = NULL;
         mf_holder_want_turn(h);
     }
@@ -172,6 +174,7 @@ void mf_load_start(struct mf_holder *h)
 
     mf_holder_set_state(h, MF_HOLDER_LOADING);
     h->mark = 0;
+    h->reads_begun++;
     rc = submit(h);
     if (rc < 0) {
         load_failed(h, rc);

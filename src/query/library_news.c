@@ -2,6 +2,9 @@
 /*
  * What happened elsewhere. A shelf that cannot take a change (no memory) is dropped:
  * the next scan loads another one, which has it.
+ *
+ * Of a shared store no record is replaced while loading: what the store gives is at
+ * least as new, and what is in the buffers is put before a scan runs.
  */
 #include "query/library_priv.h"
 
@@ -31,9 +34,10 @@ MF_LOOP static void replace(struct mf_library *lib, struct mf_slice user_id,
     if (h == NULL) {
         return;
     }
-    if (h->state == MF_HOLDER_LOADING) {
+    if (h->state == MF_HOLDER_LOADING && !lib->store->info.is_shared) {
         mf_load_note(h, MF_CHANGE_REPLACE, &row);
     } else if (h->state == MF_HOLDER_RESIDENT) {
+        mf_delta_told(h, seq, row.session_id);
         changed(h, seq, mf_shelf_replace(h->shelf, seq, rec));
     }
 }
@@ -45,10 +49,14 @@ void mf_library_record_made(struct mf_library *lib, struct mf_slice user_id,
     replace(lib, user_id, seq, rec);
 }
 
+/* Of a shared store the next read brings what the row is by then: another process may
+ * have changed it after us, and we are told in any order. */
 void mf_library_replaced(struct mf_library *lib, struct mf_slice user_id, uint64_t seq,
                          struct mf_slice rec)
 {
-    replace(lib, user_id, seq, rec);
+    if (!lib->store->info.is_shared) {
+        replace(lib, user_id, seq, rec);
+    }
 }
 
 MF_LOOP static void put(struct mf_holder *h, const struct mf_shelf_row *row)
@@ -100,6 +108,7 @@ void mf_library_removed(struct mf_library *lib, struct mf_slice user_id, uint64_
     if (h->state == MF_HOLDER_LOADING) {
         mf_load_note(h, MF_CHANGE_REMOVE, &row);
     } else if (h->state == MF_HOLDER_RESIDENT) {
+        mf_delta_told(h, seq, row.session_id);
         changed(h, seq, mf_shelf_remove(h->shelf, seq));
     }
 }
@@ -117,6 +126,7 @@ void mf_library_session_gone(struct mf_library *lib, struct mf_slice user_id,
     switch (h->state) {
     case MF_HOLDER_LOADING: mf_load_note(h, MF_CHANGE_REMOVE_SESSION, &row); break;
     case MF_HOLDER_RESIDENT:
+        mf_delta_told(h, 0, session_id);
         changed(h, 0, mf_shelf_remove_session(h->shelf, session_id));
         break;
     case MF_HOLDER_LARGE: mf_holder_drop(h); break; /* perhaps it fits now */

@@ -26,6 +26,7 @@
 
 #define MF_TURN_ROWS    256 /* records put in one turn: under 5 ms */
 #define MF_FRESH_ROWS   1024
+#define MF_DELTA_ROWS   16384
 #define MF_MAX_RESTARTS 3
 
 /* ---- messages of the buffers, on their way to a shelf or through a stream ---- */
@@ -68,6 +69,12 @@ struct mf_holder {
     uint64_t mark;          /* listed messages up to here are on the shelf */
     struct mf_fresh *fresh; /* those being put */
     struct mf_load *load;
+    /* Of a shared store: what was written up to there is on the shelf. Its reads (a
+     * load, then deltas) count up; one that began before a run arrived is not enough
+     * for that run. */
+    uint64_t store_mark;
+    uint64_t reads_begun, reads_done;
+    struct mf_delta *delta;
     unsigned n_reloads;
     struct mf_list log; /* what happened while LOADING */
     size_t log_bytes;
@@ -97,6 +104,7 @@ struct mf_run {
     struct mf_link in_timed;
     uint64_t deadline_ms;
     uint64_t upto; /* messages listed up to here have to be ranked */
+    uint64_t read; /* the first read of the holder that is enough; 0: none is needed */
     unsigned n_restarts, epoch;
     struct mf_shelf_waiter waiter;
     const struct mf_shelf *shelf; /* lent */
@@ -123,6 +131,7 @@ struct mf_library {
     size_t bytes, n_shelves;
     size_t n_runs;
     size_t n_at_store; /* requests */
+    size_t max_delta;  /* rows; a shelf that lacks more is loaded anew */
     bool is_closing, is_lane_closed, is_timer_closed;
     mf_library_closed_fn closed;
     void *closed_arg;
@@ -190,12 +199,23 @@ MF_LOOP void mf_pending_fini(struct mf_pending *p);
 MF_LOOP void mf_fresh_step(struct mf_holder *h);
 MF_LOOP void mf_fresh_abandon(struct mf_holder *h);
 
+/* ---- library_delta.c ---- */
+
+/* Asks a shared store what is new for those who wait, and puts what it said. */
+MF_LOOP void mf_delta_step(struct mf_holder *h);
+MF_LOOP void mf_delta_abandon(struct mf_holder *h);
+/* A change of a seq, or (0) of a session, came beside a delta that is under way. */
+MF_LOOP void mf_delta_told(struct mf_holder *h, uint64_t seq,
+                           struct mf_slice session_id);
+
 /* ---- library_run.c ---- */
 
 MF_LOOP void mf_run_enter(struct mf_run *run);
 /* A run that waits begins: its holder counts it among the active. */
 MF_LOOP void mf_run_begin(struct mf_run *run, enum mf_run_state state);
 MF_LOOP void mf_run_lend(struct mf_run *run);
+/* The store is late or failed: a run that waits is content with what is there. */
+MF_LOOP void mf_run_want_no_read(struct mf_run *run);
 /* The end of an active or waiting run. */
 MF_LOOP void mf_run_finish(struct mf_run *run, int rc);
 /* It ranked: finish, unless what it saw went meanwhile. */

@@ -9,6 +9,7 @@ void mf_run_enter(struct mf_run *run)
     struct mf_library *lib = run->lib;
     struct mf_slice user = run->s->user_id;
     struct mf_holder *h = mf_holder_find(lib, user);
+    bool is_shared = lib->store->info.is_shared;
     int rc = h == NULL ? mf_holder_new(lib, user, &h) : 0;
 
     if (rc < 0) {
@@ -18,8 +19,9 @@ void mf_run_enter(struct mf_run *run)
     run->h = h;
     run->state = MF_RUN_WAITING;
     run->upto = mf_pending_tail(lib, user);
+    run->read = is_shared ? h->reads_begun + 1 : 0;
     mf_list_push_tail(&h->waiting, &run->link);
-    if (h->state == MF_HOLDER_FAILED || h->state == MF_HOLDER_LOADING) {
+    if (is_shared || h->state == MF_HOLDER_FAILED || h->state == MF_HOLDER_LOADING) {
         mf_library_time(run);
     }
     mf_list_remove(&lib->used, &h->in_used);
@@ -38,6 +40,13 @@ void mf_run_begin(struct mf_run *run, enum mf_run_state state)
     run->epoch = run->h->epoch;
     run->h->n_active++;
     mf_library_untime(run);
+}
+
+void mf_run_want_no_read(struct mf_run *run)
+{
+    MF_ASSERT(run->state == MF_RUN_WAITING);
+    run->read = 0;
+    run->s->is_partial = true;
 }
 
 /* The holder hears of it at the end of the turn: a shelf that calls us is not freed

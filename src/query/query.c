@@ -94,7 +94,7 @@ static void on_scanned(struct mf_library_scan *s, int rc)
     mf_ask_fetch(a);
 }
 
-MF_LOOP static int start_scan(struct mf_ask *a)
+int mf_ask_rank(struct mf_ask *a)
 {
     const struct mf_query_req *r = a->r;
     struct mf_library_scan *s = &a->scan;
@@ -141,7 +141,7 @@ static void on_embedded(struct mf_embed_task *t, int rc)
     }
     a->has_vector = rc == 0;
     a->r->no_vector = rc < 0;
-    rc = start_scan(a);
+    rc = mf_ask_rank(a);
     if (rc < 0) {
         mf_ask_finish(a, rc);
     }
@@ -204,7 +204,7 @@ int mf_query_submit(struct mf_query *q, struct mf_query_req *r)
     if (rc < 0) {
         return rc;
     }
-    rc = r->no_vector_leg ? start_scan(a) : start_embedding(a);
+    rc = r->no_vector_leg ? mf_ask_rank(a) : start_embedding(a);
     if (rc < 0) {
         free_ask(a);
         return rc;

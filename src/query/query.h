@@ -6,8 +6,9 @@
  * Owns:    nothing lasting; a request from submit to done
  * Thread:  loop
  * Limits:  1 <= top_k <= MF_QUERY_MAX_HITS: MF_EINVAL; recall.store_timeout for each of
- *          the two visits to the store
- * Fails:   MF_EBUSY, MF_ENOMEM, MF_ECLOSED. A failed embedding answers by keyword alone
+ *          the two visits to the store (a shared one: for each of at most six, when
+ * hits were deleted by another process and others take their places) Fails:   MF_EBUSY,
+ * MF_ENOMEM, MF_ECLOSED. A failed embedding answers by keyword alone
  *          (`no_vector`; min_similarity then bounds nothing), or with its code when
  *          that leg is off, too; a store that is late or down answers with `is_partial`
  */

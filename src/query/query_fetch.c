@@ -2,13 +2,19 @@
 /*
  * The texts of what was ranked: from the buffers, else from the store. What left the
  * buffers after the scan is in the store by now, since the store is asked later. What
- * is in neither was deleted meanwhile.
+ * is in neither was deleted meanwhile: here, which the library was told, or, of a
+ * shared store, by another process. Then it is taken off the shelf, and what is left is
+ * ranked again, so that others take the places.
  */
 #include "query/query_priv.h"
 
 #include "base/log.h"
 
 #include <stdlib.h>
+
+/* Rankings after the first. Before the last one the whole shelf goes: more was deleted
+ * than stood among the hits. */
+#define MAX_AGAIN 2
 
 /* A request for texts; a late one outlives its ask. */
 struct mf_fetch {
@@ -96,9 +102,54 @@ static void compact(struct mf_query_req *r)
     r->n_hits = n;
 }
 
+struct hit_id {
+    struct mf_slice id;
+    size_t at; /* among the hits */
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct hit_id *x = a;
+    const struct hit_id *y = b;
+    int c;
+
+    if (x->id.n != y->id.n) {
+        return x->id.n < y->id.n ? -1 : 1;
+    }
+    c = memcmp(x->id.p, y->id.p, x->id.n);
+    return c != 0 ? c : (x->at > y->at) - (x->at < y->at);
+}
+
+/* A client sent a message again, to another process: until ours has heard that the
+ * store has it, both are found. The better one stays. */
+static int drop_doubles(struct mf_query_req *r)
+{
+    struct hit_id *ids = mf_arena_alloc(r->arena, r->n_hits * sizeof(*ids) + 1);
+
+    if (ids == NULL) {
+        return MF_ENOMEM;
+    }
+    for (size_t i = 0; i < r->n_hits; i++) {
+        ids[i] = (struct hit_id){r->hits[i].row.msg.id, i};
+    }
+    if (r->n_hits > 0) {
+        qsort(ids, r->n_hits, sizeof(*ids), compare_ids);
+    }
+    for (size_t i = 1; i < r->n_hits; i++) {
+        if (mf_slice_eq(ids[i].id, ids[i - 1].id)) {
+            r->hits[ids[i].at].source = NULL;
+        }
+    }
+    compact(r);
+    return 0;
+}
+
 MF_LOOP static void end(struct mf_ask *a, int rc)
 {
     compact(a->r);
+    if (rc == 0 && a->q->store->info.is_shared) {
+        rc = drop_doubles(a->r);
+    }
     mf_ask_finish(a, rc);
 }
 
@@ -143,6 +194,41 @@ MF_LOOP static int fill_from_rows(struct mf_ask *a, struct mf_store_messages *m)
     return 0;
 }
 
+MF_LOOP static size_t forget_deleted(struct mf_ask *a)
+{
+    const struct mf_query_req *r = a->r;
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->n_hits; i++) {
+        if (r->hits[i].source == NULL) {
+            mf_library_removed(a->q->library, r->user_id, r->hits[i].scan.seq);
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Whether the ask goes on. If it cannot, the hits that have a text are the answer. */
+MF_LOOP static bool rank_again(struct mf_ask *a)
+{
+    struct mf_query *q = a->q;
+
+    if (!q->store->info.is_shared || forget_deleted(a) == 0 ||
+        a->n_again == MAX_AGAIN) {
+        return false;
+    }
+    a->n_again++;
+    if (a->n_again == MAX_AGAIN) {
+        mf_library_user_gone(q->library, a->r->user_id);
+    }
+    if (mf_ask_rank(a) < 0) {
+        return false;
+    }
+    mf_list_remove(&q->timed, &a->in_timed);
+    mf_fetch_set_timer(q);
+    return true;
+}
+
 static void free_fetch(struct mf_fetch *f)
 {
     mf_store_req_fini(&f->req.req);
@@ -161,14 +247,17 @@ static void on_fetched(struct mf_store_req *req, int rc)
         return;
     }
     a->fetch = NULL;
+    rc = rc == MF_ENOTFOUND ? 0 : rc;
     if (rc == 0) {
         rc = fill_from_rows(a, &f->req);
-    } else if (rc != MF_ENOTFOUND) {
+    } else {
         mf_log_limited(MF_LOG_WARN, "query_texts_failed", "code=%s", mf_code_name(rc));
         a->r->is_partial = true;
     }
     free_fetch(f);
-    end(a, rc == MF_ENOMEM ? rc : 0);
+    if (rc < 0 || !rank_again(a)) {
+        end(a, rc == MF_ENOMEM ? rc : 0);
+    }
 }
 
 static void on_texts_late(uv_timer_t *timer)

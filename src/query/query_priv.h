@@ -41,11 +41,14 @@ struct mf_ask {
     struct mf_library_scan scan;
     struct mf_scan_hit *hits;
     struct mf_fetch *fetch; /* at the store */
+    unsigned n_again;       /* ranked again, since hits were deleted elsewhere */
     struct mf_link in_timed;
     uint64_t deadline_ms;
 };
 
 MF_LOOP void mf_ask_finish(struct mf_ask *a, int rc);
+/* Ranks, then fetches; on an error nothing happened. */
+MF_MUST MF_LOOP int mf_ask_rank(struct mf_ask *a);
 
 /* ---- query_fetch.c ---- */
 

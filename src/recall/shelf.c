@@ -340,6 +340,34 @@ static bool has_same_terms(const struct mf_shelf *s, const struct shelf_rec *rec
            memcmp(rec->terms + rec->n_terms, v->counts, rec->n_terms) == 0;
 }
 
+static bool has_same_vector(const struct mf_shelf *s, const struct shelf_rec *rec,
+                            const struct mf_search_view *v)
+{
+    bool is_f32 = (v->flags & MF_SEARCH_F32) != 0;
+    const struct mf_vecs *set;
+    struct mf_vec vec;
+
+    if (v->dim == 0 || rec->row == MF_VECS_NONE) {
+        return v->dim == 0 && rec->row == MF_VECS_NONE;
+    }
+    set = &s->sets[rec->set];
+    vec = mf_vecs_get(set, rec->row);
+    return set->space == v->space && set->dim == v->dim && set->is_f32 == is_f32 &&
+           (is_f32 || vec.scale == v->scale) &&
+           memcmp(vec.row, v->vector, v->dim * (is_f32 ? sizeof(float) : 1)) == 0;
+}
+
+bool mf_shelf_holds(const struct mf_shelf *s, uint64_t seq,
+                    const struct mf_search_view *v)
+{
+    const struct shelf_rec *rec = mf_shelf_find(s, seq);
+    const struct mf_cols *c = &s->cols[mf_kind_of(v)];
+
+    return rec != NULL && rec->kind == mf_kind_of(v) &&
+           c->meta[rec->at] == mf_meta(v) && c->n_terms[rec->at] == v->n_terms &&
+           has_same_terms(s, rec, v) && has_same_vector(s, rec, v);
+}
+
 static int change_content(struct mf_shelf *s, uint32_t number,
                           const struct mf_search_view *v)
 {

@@ -98,15 +98,20 @@ MF_MUST MF_LOOP int mf_shelf_remove(struct mf_shelf *s,
 MF_MUST MF_LOOP int mf_shelf_remove_session(struct mf_shelf *s,
                                             struct mf_slice session_id);
 
-/* Many at once, ascending seq, for loading: cheaper than put one by one. May be called
- * on a worker for a shelf nobody else knows yet. Damaged records are left out, all
- * others are put, and MF_ECORRUPT is returned at the end; after MF_ENOMEM only some are
- * there. */
 struct mf_shelf_row {
     uint64_t seq;
     struct mf_slice session_id, agent_id, rec;
 };
 
+/* What a store says of a seq: put, or replaced where it is there. A record that is
+ * equal to the one there changes nothing and costs next to nothing. MF_EINVAL when a
+ * message would become knowledge or the reverse. */
+MF_MUST MF_LOOP int mf_shelf_take(struct mf_shelf *s, const struct mf_shelf_row *row);
+
+/* Many at once, ascending seq, for loading: cheaper than put one by one. May be called
+ * on a worker for a shelf nobody else knows yet. Damaged records are left out, all
+ * others are put, and MF_ECORRUPT is returned at the end; after MF_ENOMEM only some are
+ * there. */
 MF_MUST MF_ANY int mf_shelf_load(struct mf_shelf *s, const struct mf_shelf_row *rows,
                                  size_t n);
 

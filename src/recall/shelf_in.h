@@ -51,6 +51,9 @@ MF_MUST MF_ANY int mf_shelf_do_replace(struct mf_shelf *s, uint64_t seq,
                                        const struct mf_search_view *v);
 MF_MUST MF_ANY int mf_shelf_do_remove(struct mf_shelf *s, uint64_t seq);
 MF_MUST MF_ANY int mf_shelf_do_remove_session(struct mf_shelf *s, struct mf_slice id);
+/* Whether the record that is there says the same. */
+MF_ANY bool mf_shelf_holds(const struct mf_shelf *s, uint64_t seq,
+                           const struct mf_search_view *v);
 /* NULL: not there. */
 MF_ANY struct shelf_rec *mf_shelf_find(const struct mf_shelf *s, uint64_t seq);
 

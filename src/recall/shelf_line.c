@@ -180,6 +180,33 @@ int mf_shelf_replace(struct mf_shelf *s, uint64_t seq, struct mf_slice rec)
     return change(s, CHANGE_REPLACE, &row);
 }
 
+static bool is_in_line(const struct mf_shelf *s, uint64_t seq)
+{
+    mf_list_each (&s->line, k) {
+        const struct change *c = mf_container_of(k, struct change, link);
+
+        if (c->row.seq == seq || c->kind == CHANGE_REMOVE_SESSION) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int mf_shelf_take(struct mf_shelf *s, const struct mf_shelf_row *row)
+{
+    struct mf_search_view v;
+    int rc = mf_search_view(row->rec, &v);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (mf_shelf_holds(s, row->seq, &v) && !is_in_line(s, row->seq)) {
+        return 0;
+    }
+    rc = mf_shelf_replace(s, row->seq, row->rec);
+    return rc == MF_ENOTFOUND ? change(s, CHANGE_PUT, row) : rc;
+}
+
 int mf_shelf_remove(struct mf_shelf *s, uint64_t seq)
 {
     struct mf_shelf_row row = {.seq = seq};

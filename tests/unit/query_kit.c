@@ -61,6 +61,7 @@ static void on_answered(struct mf_store_req *req, int rc)
     req->done = g->done;
     g->rc = k->fail_done != 0 ? k->fail_done : rc;
     g->is_read = true;
+    kit_search_back(k, g);
     if (k->how != KIT_HOLD_AFTER) {
         give(k, g);
     }
@@ -70,6 +71,7 @@ static void on_inner_done(struct mf_store_req *req, int rc);
 
 MF_LOOP static int pass(struct kit *k, struct mf_store_req *req)
 {
+    kit_search_out(k, find_gated(k, req));
     req->store = k->store;
     req->done = on_inner_done;
     return k->store->ops->submit(k->store, req);
@@ -337,8 +339,8 @@ struct mf_entry_msg *kit_msg(struct kit *k, const char *user, uint64_t seq)
     return u == NULL ? NULL : mf_userbuf_find_seq(u, seq);
 }
 
-static void build(struct kit *k, struct mf_buf *out, const struct mf_msg *msg,
-                  bool is_knowledge, bool has_vector)
+void kit_build(struct kit *k, struct mf_buf *out, const struct mf_msg *msg,
+               bool is_knowledge, bool has_vector)
 {
     static float v[VECTOR];
     struct mf_search_input in = {.text = msg->content,
@@ -362,7 +364,7 @@ void kit_index(struct kit *k, const char *user, uint64_t seq, bool has_vector)
     struct mf_entry_msg *m = kit_msg(k, user, seq);
     struct mf_buf rec;
 
-    build(k, &rec, mf_entry_msg_of(m), false, has_vector);
+    kit_build(k, &rec, mf_entry_msg_of(m), false, has_vector);
     if (k->lib != NULL) {
         mf_library_record_made(k->lib, mf_slice_str(user), seq,
                                mf_slice_of(rec.p, rec.n));
@@ -417,6 +419,7 @@ void kit_commit(struct kit *k, const char *user, uint64_t seq)
     row.is_pending = !m->has_vector;
     MF_CHECK_OK(kit_ask(k, &w.req));
     mf_store_req_fini(&w.req);
+    kit_wrote(k, seq);
 }
 
 void kit_confirm(struct kit *k, const char *user, uint64_t seq)
@@ -448,9 +451,10 @@ uint64_t kit_add_knowledge(struct kit *k, const char *user, const char *text)
 
     (void)snprintf(id, sizeof(id), "k%llu", (unsigned long long)k->next_seq);
     e.id = mf_slice_str(id);
-    build(k, &rec, &msg, true, true);
+    kit_build(k, &rec, &msg, true, true);
     e.search = mf_slice_of(rec.p, rec.n);
     create(k, MF_ENTITY_KNOWLEDGE, &e);
+    kit_wrote(k, e.seq);
     mf_library_put(k->lib, e.user_id, e.seq, mf_slice_of(NULL, 0), mf_slice_of(NULL, 0),
                    e.search);
     mf_buf_fini(&rec);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define KIT_HITS     512
+#define KIT_SEQS     4096  /* that a shared store has marks for */
 #define KIT_PATIENCE 20000 /* ms before a case that hangs fails */
 
 enum kit_gate { KIT_OPEN, KIT_HOLD_BEFORE, KIT_HOLD_AFTER };
@@ -28,6 +29,7 @@ struct kit_gated {
     void (*done)(struct mf_store_req *req, int rc);
     int rc;
     bool is_read; /* the store has answered */
+    size_t max_rows;
 };
 
 struct kit {
@@ -48,6 +50,8 @@ struct kit {
     uint64_t next_seq;
     struct mf_list queued, flying;
     bool is_closed;
+    /* As a shared store: the mark of the last write, and each row's. */
+    uint64_t mark, marks[KIT_SEQS];
 };
 
 struct kit_scan {
@@ -85,6 +89,24 @@ MF_LOOP void kit_delete(struct kit *k, const char *user, uint64_t seq); /* and t
 MF_LOOP void kit_delete_session(struct kit *k, const char *user, int session);
 /* The kit's own request, to its end. */
 MF_LOOP int kit_ask(struct kit *k, struct mf_store_req *req);
+
+/* ---- a shared store: what another process does to it ---- */
+
+MF_LOOP void kit_share(struct kit *k);
+MF_LOOP uint64_t kit_other_add(struct kit *k, const char *user, int session,
+                               const char *text);
+MF_LOOP void kit_other_add_many(struct kit *k, const char *user, size_t n,
+                                const char *text); /* in one commit */
+/* Of a message or of knowledge. */
+MF_LOOP void kit_other_change(struct kit *k, const char *user, uint64_t seq,
+                              const char *text);
+MF_LOOP void kit_other_delete(struct kit *k, const char *user, uint64_t seq);
+/* The kit's own: a row was written; a load goes to the store, and comes back. */
+MF_ANY void kit_wrote(struct kit *k, uint64_t seq);
+MF_ANY void kit_search_out(struct kit *k, struct kit_gated *g);
+MF_ANY void kit_search_back(struct kit *k, const struct kit_gated *g);
+MF_ANY void kit_build(struct kit *k, struct mf_buf *out, const struct mf_msg *msg,
+                      bool is_knowledge, bool has_vector);
 
 MF_LOOP void kit_gate(struct kit *k, enum kit_gate how); /* OPEN lets all go on */
 /* Turns until `n` requests stand at the gate. */
