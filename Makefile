@@ -32,8 +32,8 @@ test:     ## everything that CI checks
 test-pg: dev ## all tests of the Postgres store, on 15 and 18
 	@ctest --test-dir build/dev -R '(^|[.])pg1[58][.]' -LE torture-pg --no-tests=error --output-on-failure
 
-test-citus: dev ## the same on a Citus cluster; CITUS_SRC: a folder with an up.sh
-	@[ -n "$(CITUS_SRC)" ] || { echo "skipped: set CITUS_SRC"; exit 0; }; \
+test-citus: ## the same on a Citus cluster; CITUS_SRC: a folder with an up.sh
+	@[ -n "$(CITUS_SRC)" ] || { echo "skipped: set CITUS_SRC"; exit 0; }; $(MAKE) dev && \
 	  CITUS_SRC="$(CITUS_SRC)" ctest --test-dir build/dev -L citus --no-tests=error --output-on-failure
 
 bench: deps ## all benchmarks, from the release build

@@ -4,6 +4,8 @@
     server        one for the test file, stopped (exit code 0) at its end
     start_server  a function: start_server("key=value", ...) -> Server, stopped likewise
 
+Its store is the one of backend.py: SQLite or Postgres, by the environment.
+
 A Server has .url, .port, .data (folder), .log() and .request(method, path, json=...).
 """
 import os
@@ -13,6 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import backend
 import pytest
 import requests
 
@@ -26,7 +29,7 @@ class Server:
         self.log_path = self.data.parent / (self.data.name + ".log")
         words = [os.environ["MEMFUSE_BIN"], "serve", "--set", f"data.dir={self.data}",
                  "--set", f"server.port={port}"]
-        for setting in settings:
+        for setting in [*backend.settings(self.data), *settings]:
             words += ["--set", setting]
         self.data.mkdir(parents=True, exist_ok=True)
         self.log_file = open(self.log_path, "ab")

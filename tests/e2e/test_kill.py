@@ -6,11 +6,11 @@ import os
 import random
 import signal
 import socket
-import sqlite3
 import subprocess
 import threading
 import time
 
+import backend
 import pytest
 from ledger import Ledger, check_found, check_session, retry
 from talk import Talk
@@ -144,7 +144,7 @@ def test_sigkill_during_recovery_loses_nothing(start_server, tmp_path):
 def start_bare(t, *before, settings=()):
     words = [*before, os.environ["MEMFUSE_BIN"], "serve", "--set", f"data.dir={t.data}",
              "--set", f"server.port={t.port}"]
-    for setting in settings:
+    for setting in [*backend.settings(t.data), *settings]:
         words += ["--set", setting]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -235,7 +235,7 @@ def test_a_second_sigterm_ends_the_process_at_once(start_server, tmp_path):
     talk = Talk(server.port)
     _, _, session = talk.owner("patient")
     ids = [talk.add(session, f"round {i}")[0] for i in range(20)]
-    lock = lock_store(server.data)
+    lock = backend.lock_writes(server.data)
     server.process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + 20
     while "stopping" not in server.log():
@@ -252,13 +252,6 @@ def test_a_second_sigterm_ends_the_process_at_once(start_server, tmp_path):
     talk = Talk(server.port)
     assert [r["id"] for r in talk.list(session)] == ids
     talk.close()
-
-
-def lock_store(data):
-    """A writer of another program keeps the store's file to itself until closed."""
-    lock = sqlite3.connect(data / "memfuse.db", isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    return lock
 
 
 def test_clients_that_go_away_in_the_midst_harm_nobody(start_server):

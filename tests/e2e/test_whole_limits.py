@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the program as a whole does at its limits: two of it, a wrong configuration, a
 port in use, a full disk, a store that is locked."""
-import fcntl
 import os
 import shutil
 import signal
@@ -11,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import backend
 import pytest
 from talk import Talk, rare
-from test_kill import lock_store
 
 
 def run(*words, env=None, cwd=None):
@@ -151,7 +150,7 @@ def test_with_the_store_locked_adds_go_on_and_all_arrives_later(start_server):
                           "recall.store_timeout=0.5")
     talk = Talk(server.port)
     user, agent, session = talk.owner("stubborn")
-    lock = lock_store(server.data)
+    lock = backend.lock_writes(server.data)
     ids = []
     for n in range(60):
         ids += talk.add(session, f"meanwhile {rare(n)}")
@@ -174,7 +173,7 @@ def test_full_buffers_refuse_with_a_time_to_come_back(start_server):
                           "flush.retry_max=0.1")
     talk = Talk(server.port)
     _, _, session = talk.owner("flood")
-    lock = lock_store(server.data)
+    lock = backend.lock_writes(server.data)
     acked, refused = [], None
     while refused is None:
         answer = add(server, session, f"drop {rare(len(acked))} " + "water " * 1000)
@@ -195,13 +194,6 @@ def test_full_buffers_refuse_with_a_time_to_come_back(start_server):
     talk.close()
 
 
-def lock_reads(data):
-    """Nobody reads the store either: the locks of SQLite's WAL index, held by us."""
-    f = open(data / "memfuse.db-shm", "r+b")
-    fcntl.lockf(f, fcntl.LOCK_EX, 8, 120)
-    return f
-
-
 def test_without_the_store_a_query_answers_from_memory_and_says_so(start_server):
     settings = ["recall.store_timeout=0.2", "flush.retry_first=0.05", "flush.retry_max=0.2"]
     server = start_server(*settings)
@@ -214,7 +206,7 @@ def test_without_the_store_a_query_answers_from_memory_and_says_so(start_server)
     talk = Talk(server.port)
     talk.query(user, "", top_k=0)  # who they are is known from here on,
     talk.list(session, limit=1)  # what they said is not
-    lock = lock_reads(server.data)
+    lock = backend.lock_reads(server.data)
     new = talk.add(session, f"the new box is {rare(2)}")[0]
     began = time.monotonic()
     answer = talk.verb(200, "POST", f"/users/{user}/query", {"query": f"box {rare(2)}"})
