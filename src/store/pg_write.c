@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/pg_batch.h"
+#include "store/pg_row.h"
+
+enum phase { PHASE_MARKS, PHASE_ROWS, PHASE_PASSAGES }; /* what was asked last */
+
+struct writing { /* j->state */
+    struct mf_pg_batch *messages, *knowledge;
+    enum phase phase;
+};
+
+MF_WORKER static struct mf_store_write *of_job(const struct mf_pg_job *j)
+{
+    return mf_container_of(j->req, struct mf_store_write, req);
+}
+
+/* Names the row in a refusal: ids are no message text. */
+static int name_row(struct mf_err *err, int rc, const struct mf_store_row *row)
+{
+    return mf_err_wrap(err, rc, "message %.*s",
+                       (int)mf_min(row->msg.id.n, (size_t)MF_ID_MAX), row->msg.id.p);
+}
+
+/* --- columns */
+
+static const struct mf_store_row *row_at(const void *batch, size_t i)
+{
+    return ((const struct mf_pg_batch *)batch)->places[i].row;
+}
+
+static struct mf_slice user_at(const void *b, size_t i)
+{
+    return row_at(b, i)->user_id;
+}
+
+static struct mf_slice id_at(const void *b, size_t i)
+{
+    return row_at(b, i)->msg.id;
+}
+
+static struct mf_slice session_at(const void *b, size_t i)
+{
+    return row_at(b, i)->session_id;
+}
+
+static struct mf_slice round_at(const void *b, size_t i)
+{
+    return row_at(b, i)->round_id;
+}
+
+static struct mf_slice content_at(const void *b, size_t i)
+{
+    return row_at(b, i)->msg.content;
+}
+
+static struct mf_slice metadata_at(const void *b, size_t i)
+{
+    return row_at(b, i)->msg.metadata;
+}
+
+static struct mf_slice search_at(const void *b, size_t i)
+{
+    return row_at(b, i)->search;
+}
+
+static struct mf_slice passages_at(const void *b, size_t i)
+{
+    return row_at(b, i)->passages;
+}
+
+static int64_t seq_at(const void *b, size_t i)
+{
+    return (int64_t)row_at(b, i)->seq;
+}
+
+static int64_t created_at(const void *b, size_t i)
+{
+    return row_at(b, i)->msg.created_us;
+}
+
+static int64_t updated_at(const void *b, size_t i)
+{
+    return row_at(b, i)->msg.updated_us;
+}
+
+static int64_t role_at(const void *b, size_t i)
+{
+    return row_at(b, i)->msg.role;
+}
+
+static int64_t pending_at(const void *b, size_t i)
+{
+    return row_at(b, i)->is_pending;
+}
+
+static int64_t mark_at(const void *batch, size_t i)
+{
+    return ((const struct mf_pg_batch *)batch)->places[i].mark;
+}
+
+static size_t vector_at(const void *batch, size_t i, float *to, size_t max_dim)
+{
+    return ((const struct mf_pg_batch *)batch)
+        ->env->vector_of(search_at(batch, i), to, max_dim);
+}
+
+static bool has_vectors(const struct mf_pg_batch *b)
+{
+    return b->env->vector_oid != 0 && b->env->vector_of != NULL;
+}
+
+static void add_vectors(struct mf_pg_round *r, const struct mf_pg_batch *b)
+{
+    if (has_vectors(b)) {
+        mf_pg_vector_array(r, b->env->vector_oid, b, b->n, b->env->max_dim, vector_at);
+    }
+}
+
+/* --- parts of the verbs */
+
+static bool is_message(const struct mf_pg_place *p)
+{
+    return p->row->session_id.n > 0;
+}
+
+static bool is_knowledge(const struct mf_pg_place *p)
+{
+    return !is_message(p);
+}
+
+static bool is_nothing(MF_UNUSED const struct mf_pg_place *p)
+{
+    return false;
+}
+
+static bool has_passages(const struct mf_pg_place *p)
+{
+    return p->row->passages.n > 0;
+}
+
+static bool has_no_passages(const struct mf_pg_place *p)
+{
+    return !has_passages(p);
+}
+
+static bool got_passages(const struct mf_pg_place *p)
+{
+    return p->is_changed && has_passages(p);
+}
+
+static bool lost_passages(const struct mf_pg_place *p)
+{
+    return p->is_changed && !has_passages(p);
+}
+
+/* Called in the first step; asks for marks when the store is shared. */
+MF_WORKER static int open_writing(struct mf_pg_job *j, mf_pg_wants_fn messages,
+                                  mf_pg_wants_fn knowledge, enum mf_pg_keep keep)
+{
+    struct mf_store_write *w = of_job(j);
+    struct writing *s = mf_arena_alloc(&j->kept, sizeof(*s));
+
+    w->n_changed = 0;
+    if (s == NULL) {
+        return mf_err_set(j->err, MF_ENOMEM, "no memory to sort the rows");
+    }
+    *s = (struct writing){.messages = mf_pg_batch_sort(j, messages, keep),
+                          .knowledge = mf_pg_batch_sort(j, knowledge, keep)};
+    if (s->messages == NULL || s->knowledge == NULL) {
+        return MF_ENOMEM;
+    }
+    j->state = s;
+    s->phase = PHASE_ROWS;
+    if (j->env->cfg.is_shared && w->n_rows > 0) {
+        s->phase = PHASE_MARKS;
+        return mf_pg_take_marks(j);
+    }
+    return 0;
+}
+
+/* In later steps: after the marks the rows are to be asked for. */
+MF_WORKER static int take_answer_of_marks(struct mf_pg_job *j, struct writing *s)
+{
+    struct mf_pg_batch *const batches[] = {s->messages, s->knowledge};
+
+    s->phase = PHASE_ROWS;
+    return mf_pg_read_marks(j, batches, mf_countof(batches));
+}
+
+static void add_keys(struct mf_pg_round *r, const struct mf_pg_batch *b)
+{
+    mf_pg_text_array(r, b, b->n, user_at);
+    mf_pg_text_array(r, b, b->n, id_at);
+}
+
+static void add_passages(struct mf_pg_round *r, const struct mf_pg_batch *b)
+{
+    add_keys(r, b);
+    mf_pg_bytes_array(r, b, b->n, passages_at);
+}
+
+/* The passages of messages that are there become those of the rows, none when empty. */
+MF_WORKER static int put_passages(struct mf_pg_job *j, const struct mf_pg_batch *b,
+                                  mf_pg_wants_fn got, mf_pg_wants_fn lost)
+{
+    const struct mf_pg_batch *puts = mf_pg_batch_pick(j, b, got);
+    const struct mf_pg_batch *drops = mf_pg_batch_pick(j, b, lost);
+
+    if (puts == NULL || drops == NULL) {
+        return MF_ENOMEM;
+    }
+    if (puts->n > 0) {
+        mf_pg_add(&j->round, MF_PG_PASSAGES_PUT);
+        add_passages(&j->round, puts);
+    }
+    if (drops->n > 0) {
+        mf_pg_add(&j->round, MF_PG_PASSAGES_DROP);
+        add_keys(&j->round, drops);
+    }
+    return 0;
+}
+
+/* --- WRITE_ROUNDS */
+
+MF_WORKER static int put_rows(struct mf_pg_job *j, const struct mf_pg_batch *b)
+{
+    static const enum mf_pg_stmt puts[2][2] = {
+        {MF_PG_MESSAGE_PUT, MF_PG_MESSAGE_PUT_PASSAGES},
+        {MF_PG_MESSAGE_PUT_VECTOR, MF_PG_MESSAGE_PUT_VECTOR_PASSAGES},
+    };
+    const struct mf_pg_batch *with = mf_pg_batch_pick(j, b, has_passages);
+    struct mf_pg_round *r = &j->round;
+
+    if (with == NULL) {
+        return MF_ENOMEM;
+    }
+    mf_pg_add(r, puts[has_vectors(b)][with->n > 0]);
+    add_keys(r, b);
+    mf_pg_int_array(r, b, b->n, seq_at);
+    mf_pg_text_array(r, b, b->n, session_at);
+    mf_pg_text_array(r, b, b->n, round_at);
+    mf_pg_int_array(r, b, b->n, created_at);
+    mf_pg_int_array(r, b, b->n, updated_at);
+    mf_pg_int_array(r, b, b->n, role_at);
+    mf_pg_bool_array(r, b, b->n, pending_at);
+    mf_pg_int_array(r, b, b->n, mark_at);
+    mf_pg_bytes_array(r, b, b->n, search_at);
+    mf_pg_words_array(r, b, b->n, content_at);
+    mf_pg_text_array(r, b, b->n, metadata_at);
+    add_vectors(r, b);
+    if (with->n > 0) {
+        add_passages(r, with);
+    }
+    return 0;
+}
+
+/* How many rows were new: a count when passages came with them. */
+MF_WORKER static int read_n_new(struct mf_pg_job *j, size_t *n)
+{
+    const PGresult *res = mf_pg_result(j, 0);
+    struct mf_pg_row r;
+
+    if (PQntuples(res) == 0) {
+        *n = mf_pg_n_changed(res);
+        return 0;
+    }
+    r = mf_pg_row(res, 0, j->err);
+    *n = (size_t)mf_pg_get_int(&r, 0);
+    return r.rc;
+}
+
+int mf_pg_write_rounds(struct mf_pg_job *j)
+{
+    struct mf_store_write *w = of_job(j);
+    struct writing *s = j->state;
+    int rc;
+
+    if (s != NULL && s->phase == PHASE_ROWS) {
+        return s->messages->n == 0 ? 0 : read_n_new(j, &w->n_changed);
+    }
+    rc = s == NULL ? open_writing(j, NULL, is_nothing, MF_PG_KEEP_FIRST)
+                   : take_answer_of_marks(j, s);
+    s = j->state;
+    if (rc < 0 || s->phase == PHASE_MARKS) {
+        return rc;
+    }
+    if (s->messages->n > 0) {
+        rc = put_rows(j, s->messages);
+    }
+    mf_pg_add_idems(j, w->idems, w->n_idems);
+    mf_pg_is_last(j);
+    return rc;
+}
+
+/* --- UPDATE_MESSAGES */
+
+MF_WORKER static int set_rows(struct mf_pg_job *j, const struct mf_pg_batch *b)
+{
+    struct mf_pg_round *r = &j->round;
+
+    mf_pg_add(r, has_vectors(b) ? MF_PG_MESSAGE_SET_VECTOR : MF_PG_MESSAGE_SET);
+    add_keys(r, b);
+    mf_pg_text_array(r, b, b->n, session_at);
+    mf_pg_words_array(r, b, b->n, content_at);
+    mf_pg_int_array(r, b, b->n, role_at);
+    mf_pg_text_array(r, b, b->n, metadata_at);
+    mf_pg_bytes_array(r, b, b->n, search_at);
+    mf_pg_bool_array(r, b, b->n, pending_at);
+    mf_pg_int_array(r, b, b->n, updated_at);
+    mf_pg_int_array(r, b, b->n, mark_at);
+    add_vectors(r, b);
+    /* With them: when a row is missing all is rolled back. */
+    return put_passages(j, b, has_passages, has_no_passages);
+}
+
+MF_WORKER static int check_all_changed(struct mf_pg_job *j, struct mf_pg_batch *b)
+{
+    struct mf_store_write *w = of_job(j);
+    int rc = mf_pg_batch_read_changed(j, 0, b);
+
+    for (size_t i = 0; rc == 0 && i < w->n_rows; i++) {
+        const struct mf_store_row *row = &w->rows[i];
+        const struct mf_pg_place *p = mf_pg_batch_find(b, row->user_id, row->msg.id);
+
+        if (p == NULL || !p->is_changed ||
+            !mf_slice_eq(p->row->session_id, row->session_id)) {
+            rc = mf_err_set(j->err, MF_ENOTFOUND, "not found in this session");
+            return name_row(j->err, rc, row);
+        }
+    }
+    w->n_changed = rc == 0 ? w->n_rows : 0;
+    return rc;
+}
+
+int mf_pg_update_messages(struct mf_pg_job *j)
+{
+    struct writing *s = j->state;
+    int rc;
+
+    if (of_job(j)->n_rows == 0) {
+        return 0;
+    }
+    if (s != NULL && s->phase == PHASE_ROWS) {
+        return check_all_changed(j, s->messages);
+    }
+    rc = s == NULL ? open_writing(j, NULL, is_nothing, MF_PG_KEEP_NEWEST)
+                   : take_answer_of_marks(j, s);
+    s = j->state;
+    return rc < 0 || s->phase == PHASE_MARKS ? rc : set_rows(j, s->messages);
+}
+
+/* --- SET_SEARCH */
+
+MF_WORKER static void set_search(struct mf_pg_job *j, enum mf_pg_stmt id,
+                                 const struct mf_pg_batch *b)
+{
+    struct mf_pg_round *r = &j->round;
+
+    if (b->n == 0) {
+        return;
+    }
+    mf_pg_add(r, id);
+    add_keys(r, b);
+    mf_pg_int_array(r, b, b->n, updated_at);
+    mf_pg_bytes_array(r, b, b->n, search_at);
+    mf_pg_bool_array(r, b, b->n, pending_at);
+    mf_pg_int_array(r, b, b->n, mark_at);
+    if (id == MF_PG_MESSAGE_SET_SEARCH_VECTOR) {
+        add_vectors(r, b);
+    }
+}
+
+/* A vector made from a text that was edited meanwhile finds no row. */
+MF_WORKER static int read_search_set(struct mf_pg_job *j, struct writing *s)
+{
+    struct mf_pg_batch *answered[2];
+    size_t n = 0;
+    int rc = 0;
+
+    if (s->messages->n > 0) {
+        answered[n++] = s->messages;
+    }
+    if (s->knowledge->n > 0) {
+        answered[n++] = s->knowledge;
+    }
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = mf_pg_batch_read_changed(j, i, answered[i]);
+        of_job(j)->n_changed += (size_t)PQntuples(mf_pg_result(j, i));
+    }
+    return rc;
+}
+
+int mf_pg_set_search(struct mf_pg_job *j)
+{
+    struct writing *s = j->state;
+    int rc;
+
+    if (s != NULL && s->phase == PHASE_PASSAGES) {
+        return 0;
+    }
+    if (s != NULL && s->phase == PHASE_ROWS) {
+        s->phase = PHASE_PASSAGES;
+        rc = read_search_set(j, s);
+        rc = rc < 0 ? rc : put_passages(j, s->messages, got_passages, lost_passages);
+        mf_pg_is_last(j);
+        return rc;
+    }
+    rc = s == NULL ? open_writing(j, is_message, is_knowledge, MF_PG_KEEP_NEWEST)
+                   : take_answer_of_marks(j, s);
+    s = j->state;
+    if (rc < 0 || s->phase == PHASE_MARKS) {
+        return rc;
+    }
+    set_search(j,
+               has_vectors(s->messages) ? MF_PG_MESSAGE_SET_SEARCH_VECTOR
+                                        : MF_PG_MESSAGE_SET_SEARCH,
+               s->messages);
+    set_search(j, MF_PG_KNOWLEDGE_SET_SEARCH, s->knowledge);
+    return 0;
+}
