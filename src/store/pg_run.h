@@ -28,13 +28,30 @@ struct mf_pg_runner { /* the parts it works with; outlive all runs */
     const struct mf_pg_env *env;
     uint64_t deadline_ms;
     size_t n_running;
+    /* the runner's own */
+    struct mf_list runs;
+    struct mf_list waiting; /* for an answer of the server; the oldest first */
+    uv_timer_t timer;       /* of the first of them */
+    void (*closed)(void *arg);
+    void *closed_arg;
 };
+
+/* The parts above n_running are filled in. */
+MF_LOOP void mf_pg_runner_open(struct mf_pg_runner *r);
+/* Those that have no connection yet end with MF_ECANCELED, before this returns when no
+ * step of theirs runs. */
+MF_LOOP void mf_pg_runner_cancel(struct mf_pg_runner *r);
+/* No run is left. `closed` later; the runner is its owner's again. */
+MF_LOOP void mf_pg_runner_close(struct mf_pg_runner *r, void (*closed)(void *arg),
+                                void *arg);
 
 struct mf_pg_run;
 typedef void (*mf_pg_run_done_fn)(void *arg, int rc);
 
 /* `req` may be NULL (then `err` is where the sentence goes, and `state` what the verb
- * finds in j->state). `done` once, later. */
+ * finds in j->state, and it goes through the writers' pool). `done` once, later; the
+ * run may be over and gone by then. Writes ask for their connection in the order in
+ * which they were begun. */
 struct mf_pg_run_spec {
     const struct mf_pg_verb *verb;
     struct mf_store_req *req;
