@@ -11,8 +11,10 @@
  * Owns:    nothing
  * Thread:  worker (a verb)
  * Limits:  none
- * Fails:   MF_EINVAL: newer schema, or a database of another program; MF_EBUSY: another
- *          process migrates; what the server says
+ * Fails:   MF_EINVAL: newer schema, a database of another program, or Citus wanted and
+ *          not there; MF_EBUSY: another process migrates, try again later; MF_EEXIST:
+ *          another process created the same at the same moment, try again at once; what
+ *          the server says
  */
 #ifndef MF_STORE_PG_SCHEMA_H
 #define MF_STORE_PG_SCHEMA_H
@@ -29,6 +31,7 @@ struct mf_pg_schema { /* j->state of the verb below */
     /* the verb's own */
     char holder[40]; /* who we are in the lease row; set by the caller */
     int version, phase;
+    bool has_lease, has_tables, was_created, was_vector_tried, was_spread, is_stale;
 };
 
 /* Migrates, finds out what the server can, and sets the space of the rows to 0 when it
