@@ -128,6 +128,13 @@ static void bench_fini(struct bench *b)
 static double measure_layer(const struct bench *b, size_t layer, size_t rows)
 {
     const struct layer *l = &layers[layer];
+    struct mf_linear_call c = {.x = b->x,
+                               .y = b->y,
+                               .ldx = l->k,
+                               .ldy = l->n,
+                               .rows = rows,
+                               .ep = l->ep,
+                               .work = b->work};
     size_t n_runs = 0;
     double begin;
     double took;
@@ -135,7 +142,7 @@ static double measure_layer(const struct bench *b, size_t layer, size_t rows)
     fill(b->y, rows * l->n); /* residuals that grew without end would slow down */
     begin = now_s();
     do {
-        b->ops->run(b->packed[layer], b->x, l->k, rows, b->y, l->n, l->ep, b->work);
+        b->ops->run(b->packed[layer], &c);
         n_runs++;
         took = now_s() - begin;
     } while (took < TRIAL_S);

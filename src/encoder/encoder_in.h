@@ -86,8 +86,9 @@ MF_MUST MF_ANY int mf_stack_new(struct mf_stack **out, const struct mf_frame *f,
 MF_ANY void mf_stack_free(struct mf_stack *st);
 
 struct mf_scratch {
-    size_t max_tokens, n_rows; /* asked for; of a chunk */
-    float *x, *qkv, *context, *wide;
+    size_t max_tokens, n_rows;       /* asked for; of a chunk */
+    float *x, *qkv, *context, *wide; /* the last three may hold bf16 */
+    uint16_t *half;                  /* x as bf16 */
     void *work;
     float *absmax; /* to be raised by every run, or NULL */
     void *block;

@@ -17,6 +17,7 @@ struct run {
     const struct mf_ids *ids;
     size_t first, last; /* texts of this chunk */
     size_t n_rows;
+    bool has_bf16; /* what only linear layers or the attention read is bf16 */
 };
 
 static size_t text_pieces(const struct mf_ids *ids, size_t i)
@@ -31,28 +32,73 @@ static void raise_absmax(float *max, const float *x, size_t rows, uint32_t k)
     }
 }
 
-static void run_dense(const struct run *r, uint32_t layer, enum mf_dense_role role,
-                      const float *x, size_t rows, float *y)
+/* Whether what a layer reads, or writes, is bf16: what is rounded to that, or coarser,
+ * before it is multiplied need not be kept as float. */
+static bool reads_bf16(const struct run *r, enum mf_dense_role role)
 {
-    const struct mf_frame *f = r->f;
-    uint32_t k = mf_dense_inputs(f, role);
-    enum mf_epilogue ep = role == MF_DENSE_QKV  ? MF_EP_BIAS
-                          : role == MF_DENSE_UP ? f->activation
-                                                : MF_EP_RESIDUAL;
-
-    if (r->s->absmax != NULL) {
-        raise_absmax(r->s->absmax + mf_absmax_at(f, layer, role), x, rows, k);
-    }
-    mf_dense_ops(&r->st->choice, role)
-        ->run(r->st->dense[(size_t)layer * MF_DENSE_ROLES + role], x, k, rows, y,
-              mf_dense_outputs(f, role), ep, r->s->work);
+    return r->has_bf16 &&
+           (role == MF_DENSE_OUT ||
+            mf_dense_ops(&r->st->choice, role)->precision == MF_PREC_BF16);
 }
 
-static void norm_rows(const struct run *r, float *x, size_t rows,
-                      const struct mf_norm *n)
+static bool writes_bf16(const struct run *r, enum mf_dense_role role)
 {
-    r->f->rows->layer_norm(x, rows, r->f->info.hidden, n->scale, n->bias,
-                           r->f->info.norm_eps);
+    return r->has_bf16 && (role == MF_DENSE_QKV ||
+                           (role == MF_DENSE_UP && reads_bf16(r, MF_DENSE_DOWN)));
+}
+
+static void run_dense(const struct run *r, uint32_t layer, enum mf_dense_role role,
+                      const void *x, size_t rows, void *y)
+{
+    const struct mf_frame *f = r->f;
+    struct mf_linear_call c = {
+        .x = x,
+        .y = y,
+        .ldx = mf_dense_inputs(f, role),
+        .ldy = mf_dense_outputs(f, role),
+        .rows = rows,
+        .ep = role == MF_DENSE_QKV  ? MF_EP_BIAS
+              : role == MF_DENSE_UP ? f->activation
+                                    : MF_EP_RESIDUAL,
+        .x_is_bf16 = reads_bf16(r, role),
+        .y_is_bf16 = writes_bf16(r, role),
+        .work = r->s->work,
+    };
+
+    if (r->s->absmax != NULL) {
+        raise_absmax(r->s->absmax + mf_absmax_at(f, layer, role), x, rows,
+                     (uint32_t)c.ldx);
+    }
+    mf_dense_ops(&r->st->choice, role)
+        ->run(r->st->dense[(size_t)layer * MF_DENSE_ROLES + role], &c);
+}
+
+/* Rows from `first` on. */
+static void norm_rows(const struct run *r, size_t first, size_t rows,
+                      const struct mf_norm *norm)
+{
+    uint32_t hidden = r->f->info.hidden;
+    struct mf_norm_rows n = {.x = r->s->x + first * hidden,
+                             .rows = rows,
+                             .width = hidden,
+                             .g = norm->scale,
+                             .b = norm->bias,
+                             .eps = r->f->info.norm_eps};
+
+    if (reads_bf16(r, MF_DENSE_QKV)) {
+        r->f->rows->layer_norm_bf16(&n, r->s->half + first * hidden);
+    } else {
+        r->f->rows->layer_norm(n.x, rows, hidden, n.g, n.b, n.eps);
+    }
+}
+
+/* What a linear layer reads of x. */
+static const void *rows_of_x(const struct run *r, size_t first)
+{
+    size_t at = first * r->f->info.hidden;
+
+    return reads_bf16(r, MF_DENSE_QKV) ? (const void *)(r->s->half + at)
+                                       : (const void *)(r->s->x + at);
 }
 
 /* Pieces are anywhere in the table: their rows come a few pieces before they are read.
@@ -90,53 +136,81 @@ static void embed_pieces(const struct run *r)
             r->f->rows->add(x, r->f->positions + p * hidden, hidden);
         }
     }
-    norm_rows(r, r->s->x, r->n_rows, &r->f->embed);
+    norm_rows(r, 0, r->n_rows, &r->f->embed);
+}
+
+/* Text i, whose rows begin at `row`. */
+static void attend_text(const struct run *r, size_t i, size_t row)
+{
+    const struct mf_frame *f = r->f;
+    size_t hidden = f->info.hidden;
+    struct mf_attention a = {
+        .qkv = r->s->qkv + row * 3 * hidden,
+        .out = r->s->context + row * hidden,
+        .n = (uint32_t)text_pieces(r->ids, i),
+        .width = f->info.hidden,
+        .n_heads = f->info.n_heads,
+        .bias = f->relative == NULL ? NULL : f->relative + f->info.window - 1,
+        .bias_ld = 2 * (size_t)f->info.window - 1,
+    };
+
+    if (r->st->choice.main->precision == MF_PREC_F32) {
+        f->rows->attention(&a, r->s->work);
+    } else {
+        f->rows->attention_fast(&a, r->s->work);
+    }
+}
+
+static void attend_text_bf16(const struct run *r, size_t i, size_t row)
+{
+    const struct mf_frame *f = r->f;
+    size_t hidden = f->info.hidden;
+    struct mf_attention_bf16 a = {
+        .qkv = (const uint16_t *)(const void *)r->s->qkv + row * 3 * hidden,
+        .out = (uint16_t *)(void *)r->s->context + row * hidden,
+        .n = (uint32_t)text_pieces(r->ids, i),
+        .width = f->info.hidden,
+        .n_heads = f->info.n_heads,
+        .bias = f->relative == NULL ? NULL : f->relative + f->info.window - 1,
+        .bias_ld = 2 * (size_t)f->info.window - 1,
+    };
+
+    f->rows->attention_bf16(&a, r->s->work);
 }
 
 static void attend_texts(const struct run *r)
 {
-    const struct mf_frame *f = r->f;
-    bool exact = r->st->choice.main->precision == MF_PREC_F32;
-    size_t hidden = f->info.hidden;
     size_t row = 0;
 
     for (size_t i = r->first; i < r->last; i++) {
-        struct mf_attention a = {
-            .qkv = r->s->qkv + row * 3 * hidden,
-            .out = r->s->context + row * hidden,
-            .n = (uint32_t)text_pieces(r->ids, i),
-            .width = f->info.hidden,
-            .n_heads = f->info.n_heads,
-            .bias = f->relative == NULL ? NULL : f->relative + f->info.window - 1,
-            .bias_ld = 2 * (size_t)f->info.window - 1,
-        };
-
-        (exact ? f->rows->attention : f->rows->attention_fast)(&a, r->s->work);
-        row += a.n;
+        if (r->has_bf16) {
+            attend_text_bf16(r, i, row);
+        } else {
+            attend_text(r, i, row);
+        }
+        row += text_pieces(r->ids, i);
     }
 }
 
 static void run_ffn(const struct run *r, uint32_t layer)
 {
-    size_t hidden = r->f->info.hidden;
-
     for (size_t at = 0; at < r->n_rows; at += MF_FFN_ROWS) {
         size_t n = mf_min(r->n_rows - at, (size_t)MF_FFN_ROWS);
-        float *x = r->s->x + at * hidden;
 
-        run_dense(r, layer, MF_DENSE_UP, x, n, r->s->wide);
-        run_dense(r, layer, MF_DENSE_DOWN, r->s->wide, n, x);
-        norm_rows(r, x, n, &r->f->layers[layer].ffn);
+        run_dense(r, layer, MF_DENSE_UP, rows_of_x(r, at), n, r->s->wide);
+        run_dense(r, layer, MF_DENSE_DOWN, r->s->wide, n,
+                  r->s->x + at * r->f->info.hidden);
+        norm_rows(r, at, n, &r->f->layers[layer].ffn);
     }
 }
 
 static void run_layers(const struct run *r)
 {
     for (uint32_t i = 0; i < r->f->info.n_layers; i++) {
-        run_dense(r, i, MF_DENSE_QKV, r->s->x, r->n_rows, r->s->qkv);
+        run_dense(r, i, MF_DENSE_QKV, rows_of_x(r, 0), r->n_rows, r->s->qkv);
         attend_texts(r);
         run_dense(r, i, MF_DENSE_OUT, r->s->context, r->n_rows, r->s->x);
-        norm_rows(r, r->s->x, r->n_rows, &r->f->layers[i].attention);
+        norm_rows(r, 0, r->n_rows, &r->f->layers[i].attention);
         run_ffn(r, i);
     }
 }
@@ -221,14 +295,24 @@ static size_t chunk_end(const struct mf_frame *f, const struct mf_scratch *s,
     return i;
 }
 
+/* Not while maxima are looked for: those are of floats. */
+static bool keeps_bf16(const struct mf_stack *st, const struct mf_scratch *s)
+{
+    return st->choice.main->precision != MF_PREC_F32 && s->absmax == NULL &&
+           st->frame->rows->attention_bf16 != NULL && st->choice.main->has_bf16() &&
+           st->choice.down->has_bf16();
+}
+
 void mf_forward(const struct mf_stack *st, struct mf_scratch *s,
                 const struct mf_ids *ids, unsigned flags, float *out, int *rc)
 {
     const struct mf_frame *f = st->frame;
+    bool has_bf16 = keeps_bf16(st, s);
     size_t i = 0;
 
     while (i < ids->n) {
-        struct run r = {.st = st, .f = f, .s = s, .ids = ids, .first = i};
+        struct run r = {
+            .st = st, .f = f, .s = s, .ids = ids, .first = i, .has_bf16 = has_bf16};
 
         if (!text_fits(f, ids, i)) {
             size_t n;

@@ -112,7 +112,17 @@ static double cpu_s(void)
 
 static void trial_run(const struct trial *t)
 {
-    t->ops->run(t->l, t->x, t->k, t->rows, t->y, t->n, MF_EP_BIAS, t->work);
+    struct mf_linear_call c = {
+        .x = t->x,
+        .y = t->y,
+        .ldx = t->k,
+        .ldy = t->n,
+        .rows = t->rows,
+        .ep = MF_EP_BIAS,
+        .work = t->work,
+    };
+
+    t->ops->run(t->l, &c);
 }
 
 double mf_linear_measure(const struct mf_linear_ops *ops, size_t rows, uint32_t k,

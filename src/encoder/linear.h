@@ -42,6 +42,18 @@ struct mf_linear_source {
                             smoothing. For int8 */
 };
 
+/* One call of run. x and y are float, or bf16 where the kernel has it: k and n numbers
+ * a row, rows ldx and ldy numbers apart. MF_EP_RESIDUAL: y holds the residual, and is
+ * float. */
+struct mf_linear_call {
+    const void *x;
+    void *y;
+    size_t ldx, ldy, rows;
+    enum mf_epilogue ep;
+    bool x_is_bf16, y_is_bf16;
+    void *work;
+};
+
 struct mf_linear_ops {
     const char *name; /* "int8-avx512vnni" */
     enum mf_precision precision;
@@ -51,9 +63,9 @@ struct mf_linear_ops {
     void (*free)(struct mf_linear *l);
     /* Bytes of 64-aligned work memory for `rows` rows of a layer with `k` inputs. */
     size_t (*work_bytes)(size_t rows, uint32_t k);
-    /* y[i][j], ldy apart, for i < rows, j < n. MF_EP_RESIDUAL: y holds the residual. */
-    void (*run)(const struct mf_linear *l, const float *x, size_t ldx, size_t rows,
-                float *y, size_t ldy, enum mf_epilogue ep, void *work);
+    /* x and y may be bf16; a result is that of floats, rounded. */
+    bool (*has_bf16)(void);
+    void (*run)(const struct mf_linear *l, const struct mf_linear_call *c);
 };
 
 /* All there are, the fastest of each precision first; NULL ends the list. The plain C

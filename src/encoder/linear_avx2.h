@@ -234,7 +234,7 @@ AVX2_INLINE void avx2_finish_as(enum avx2_step s, const struct mf_linear_finish 
                                 const enum mf_epilogue ep)
 {
     for (unsigned r = 0; r < f->rows; r++) {
-        float *y = f->y + r * f->ldy;
+        float *y = (float *)f->y + r * f->ldy;
 
         for (uint32_t c = 0; c < f->cols; c += 8) {
             avx2_put(y + c, f->cols - c, avx2_value(s, f, r, c), s == AVX2_F32, ep);

@@ -204,6 +204,12 @@ AVX512_INLINE __m512 avx512_activate(__m512 v, __m512 residual, const bool is_ex
     return v;
 }
 
+/* What becomes of a sum; known when this is compiled. */
+struct avx512_last {
+    enum mf_epilogue ep;
+    bool to_bf16;
+};
+
 /* 16 columns of the layer, in registers while the rows of a tile go by. */
 struct avx512_columns {
     __m512 bias, scale;
@@ -225,6 +231,27 @@ AVX512_INLINE __m512 avx512_value(enum mf_precision p, const struct mf_linear_fi
     sum = _mm512_sub_epi32(_mm512_load_si512(acc), sum);
     scale = _mm512_mul_ps(_mm512_set1_ps(f->scale[r]), c->scale);
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, c->bias);
+}
+
+/* Nearest bf16. Assembly: the kernels that hand over bf16 are more than those whose
+ * target has the instruction; has_bf16 tells whether the CPU has it. */
+AVX512_INLINE __m256i avx512_to_bf16(__m512 v)
+{
+    __m256i half;
+
+    __asm__("vcvtneps2bf16 %1, %0" : "=v"(half) : "v"(v));
+    return half;
+}
+
+AVX512_INLINE void avx512_put_bf16(uint16_t *y, uint32_t left, __m512 v)
+{
+    __m256i half = avx512_to_bf16(v);
+
+    if (left >= 16) {
+        _mm256_storeu_si256((__m256i *)(void *)y, half);
+    } else {
+        _mm256_mask_storeu_epi16(y, (__mmask16)((1U << left) - 1), half);
+    }
 }
 
 /* y[0..15], or as many of them as are `left`. */
@@ -249,22 +276,43 @@ AVX512_INLINE void avx512_put(float *y, uint32_t left, __m512 v, const bool is_e
 /* 16 columns from column c of the panel on, or as many as are `left`. */
 AVX512_INLINE void avx512_finish_columns(enum mf_precision p,
                                          const struct mf_linear_finish *f,
-                                         const enum mf_epilogue ep, uint32_t c,
+                                         const struct avx512_last *last, uint32_t c,
                                          uint32_t left)
 {
     const struct mf_linear *l = f->l;
     const int32_t *acc = (const int32_t *)f->acc + c;
     struct avx512_columns columns = {.bias = _mm512_load_ps(l->bias + f->first + c)};
-    float *y = f->y + c;
+    size_t at = c;
 
     if (p == MF_PREC_INT8) {
         columns.scale = _mm512_load_ps(l->scale + f->first + c);
         columns.sum = _mm512_load_si512(l->sum + f->first + c);
     }
     for (unsigned r = 0; r < f->rows; r++) {
-        avx512_put(y, left, avx512_value(p, f, r, acc, &columns), p == MF_PREC_F32, ep);
-        y += f->ldy;
+        __m512 v = avx512_value(p, f, r, acc, &columns);
+
+        if (last->to_bf16) {
+            v = avx512_activate(v, v, false, last->ep);
+            avx512_put_bf16((uint16_t *)f->y + at, left, v);
+        } else {
+            avx512_put((float *)f->y + at, left, v, p == MF_PREC_F32, last->ep);
+        }
+        at += f->ldy;
         acc += AVX512_WIDTH;
+    }
+}
+
+AVX512_INLINE void avx512_finish_to(enum mf_precision p,
+                                    const struct mf_linear_finish *f,
+                                    const struct avx512_last *last)
+{
+    uint32_t c = 0;
+
+    for (; c + 16 <= f->cols; c += 16) {
+        avx512_finish_columns(p, f, last, c, 16);
+    }
+    if (c < f->cols) {
+        avx512_finish_columns(p, f, last, c, f->cols - c);
     }
 }
 
@@ -272,13 +320,13 @@ AVX512_INLINE void avx512_finish_as(enum mf_precision p,
                                     const struct mf_linear_finish *f,
                                     const enum mf_epilogue ep)
 {
-    uint32_t c = 0;
+    const struct avx512_last to_float = {.ep = ep};
+    const struct avx512_last to_bf16 = {.ep = ep, .to_bf16 = true};
 
-    for (; c + 16 <= f->cols; c += 16) {
-        avx512_finish_columns(p, f, ep, c, 16);
-    }
-    if (c < f->cols) {
-        avx512_finish_columns(p, f, ep, c, f->cols - c);
+    if (p != MF_PREC_F32 && ep != MF_EP_RESIDUAL && f->y_is_bf16) {
+        avx512_finish_to(p, f, &to_bf16);
+    } else {
+        avx512_finish_to(p, f, &to_float);
     }
 }
 

@@ -46,6 +46,7 @@ static const struct mf_linear_kernel kernel = {
     .finish = finish,
 };
 
-MF_LINEAR_OPS(mf_linear_bf16_avx512, "bf16-avx512", MF_PREC_BF16, kernel, is_supported);
+MF_LINEAR_OPS(mf_linear_bf16_avx512, "bf16-avx512", MF_PREC_BF16, kernel, is_supported,
+              is_supported);
 
 #endif

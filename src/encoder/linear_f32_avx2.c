@@ -24,6 +24,7 @@ static const struct mf_linear_kernel kernel = {
     .finish = finish,
 };
 
-MF_LINEAR_OPS(mf_linear_f32_avx2, "f32-avx2", MF_PREC_F32, kernel, avx2_is_supported);
+MF_LINEAR_OPS(mf_linear_f32_avx2, "f32-avx2", MF_PREC_F32, kernel, avx2_is_supported,
+              mf_linear_never);
 
 #endif

@@ -25,6 +25,6 @@ static const struct mf_linear_kernel kernel = {
 };
 
 MF_LINEAR_OPS(mf_linear_f32_avx512, "f32-avx512", MF_PREC_F32, kernel,
-              avx512_is_supported);
+              avx512_is_supported, mf_linear_never);
 
 #endif

@@ -60,9 +60,10 @@ struct mf_linear_finish {
     unsigned rows;
     const float *scale; /* int8: of the first row */
     const int32_t *zero;
-    float *y;
+    void *y; /* float, or bf16 */
     size_t ldy;
     enum mf_epilogue ep;
+    bool y_is_bf16;
 };
 
 struct mf_linear_kernel {
@@ -74,6 +75,9 @@ struct mf_linear_kernel {
      * bytes; fills in `row`'s scale and zero. NULL: the tile reads x itself. */
     void (*prepare)(const struct mf_linear *l, const float *x,
                     const struct mf_linear_rows *row);
+    /* The same of a row in bf16. NULL: the tile reads it, too, if x may be that. */
+    void (*prepare_bf16)(const struct mf_linear *l, const uint16_t *x,
+                         const struct mf_linear_rows *row);
     void (*tile)(const struct mf_linear_tile *t);
     void (*finish)(const struct mf_linear_finish *f);
 };
@@ -84,9 +88,8 @@ MF_MUST MF_ANY int mf_linear_pack(struct mf_linear **out,
 MF_ANY void mf_linear_free(struct mf_linear *l);
 MF_ANY size_t mf_linear_work_bytes(const struct mf_linear_kernel *kernel, size_t rows,
                                    uint32_t k);
-MF_ANY void mf_linear_run(const struct mf_linear *l, const float *x, size_t ldx,
-                          size_t rows, float *y, size_t ldy, enum mf_epilogue ep,
-                          void *work);
+MF_ANY void mf_linear_run(const struct mf_linear *l, const struct mf_linear_call *c);
+MF_ANY bool mf_linear_never(void);
 
 /* What the smallest and the largest number of a row (both with 0 among them) make of
  * it; `poison` is NaN when the row has a number that is not finite, else 0: it goes on
@@ -95,7 +98,7 @@ MF_ANY float mf_linear_range(float min, float max, float poison,
                              const struct mf_linear_rows *row);
 
 /* The table of a kernel: `pack` and `work_bytes` bind it, the rest is shared. */
-#define MF_LINEAR_OPS(ops, title, what, kernel, supported)                             \
+#define MF_LINEAR_OPS(ops, title, what, kernel, supported, bf16)                       \
     static int pack_##kernel(struct mf_linear **out,                                   \
                              const struct mf_linear_source *src)                       \
     {                                                                                  \
@@ -112,6 +115,7 @@ MF_ANY float mf_linear_range(float min, float max, float poison,
         .pack = pack_##kernel,                                                         \
         .free = mf_linear_free,                                                        \
         .work_bytes = work_bytes_##kernel,                                             \
+        .has_bf16 = (bf16),                                                            \
         .run = mf_linear_run,                                                          \
     }
 

@@ -143,7 +143,9 @@ static const struct mf_linear_kernel pairs = {
     .finish = finish,
 };
 
-MF_LINEAR_OPS(mf_linear_int8_avxvnni, "int8-avxvnni", MF_PREC_INT8, vnni, has_vnni);
-MF_LINEAR_OPS(mf_linear_int8_avx2, "int8-avx2", MF_PREC_INT8, pairs, avx2_is_supported);
+MF_LINEAR_OPS(mf_linear_int8_avxvnni, "int8-avxvnni", MF_PREC_INT8, vnni, has_vnni,
+              mf_linear_never);
+MF_LINEAR_OPS(mf_linear_int8_avx2, "int8-avx2", MF_PREC_INT8, pairs, avx2_is_supported,
+              mf_linear_never);
 
 #endif

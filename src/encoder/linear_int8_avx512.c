@@ -5,64 +5,90 @@
 
 #    include "encoder/linear_avx512.h"
 
-/* A row of x, and what it is multiplied by, if anything. */
+/* A row of x (float, or bf16), and what it is multiplied by, if anything. */
 struct source {
-    const float *x, *smooth;
+    const void *x;
+    const float *smooth;
     uint32_t k;
 };
 
+/* What of it is known when this is compiled. */
+struct kind {
+    bool has_smooth, is_bf16;
+};
+
+AVX512_INLINE __m512 load_float(const float *x, const __mmask16 in, const bool is_last)
+{
+    return is_last ? _mm512_maskz_loadu_ps(in, x) : _mm512_loadu_ps(x);
+}
+
+AVX512_INLINE __m512 load_bf16(const uint16_t *x, const __mmask16 in,
+                               const bool is_last)
+{
+    __m256i half = is_last ? _mm256_maskz_loadu_epi16(in, x)
+                           : _mm256_loadu_si256((const __m256i *)(const void *)x);
+
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
 /* 16 numbers; where the row may end (`is_last`), zeros behind it. */
-AVX512_INLINE __m512 load_x(const struct source *s, uint32_t k, const bool has_smooth,
+AVX512_INLINE __m512 load_x(const struct source *s, uint32_t k, const struct kind kind,
                             const bool is_last)
 {
     uint32_t left = s->k > k ? s->k - k : 0;
     __mmask16 in = left >= 16 || !is_last ? 0xffff : (__mmask16)((1U << left) - 1);
-    __m512 v =
-        is_last ? _mm512_maskz_loadu_ps(in, s->x + k) : _mm512_loadu_ps(s->x + k);
+    __m512 v = kind.is_bf16 ? load_bf16((const uint16_t *)s->x + k, in, is_last)
+                            : load_float((const float *)s->x + k, in, is_last);
 
-    if (!has_smooth) {
-        return v;
-    }
-    return _mm512_mul_ps(v, is_last ? _mm512_maskz_loadu_ps(in, s->smooth + k)
-                                    : _mm512_loadu_ps(s->smooth + k));
+    return kind.has_smooth ? _mm512_mul_ps(v, load_float(s->smooth + k, in, is_last))
+                           : v;
 }
 
-/* Lanes of the smallest, the largest, and NaN where a number is not finite: the latter
- * are two, as one sum would wait for itself. */
+/* The bits of floats, as integers: the largest signed one is the largest number, as
+ * long as one is above 0; the largest unsigned one is the smallest number, as long as
+ * one is below 0. What is not finite is beyond all numbers of its sign. */
 struct range {
-    __m512 min, max, poison[2];
+    __m512i top, bottom;
 };
 
 AVX512_INLINE void widen_64(struct range *range, const struct source *s, uint32_t k,
-                            const bool has_smooth, const bool is_last)
+                            const struct kind kind, const bool is_last)
 {
 #    pragma GCC unroll 4
     for (uint32_t i = 0; i < 64; i += 16) {
-        __m512 v = load_x(s, k + i, has_smooth, is_last);
+        __m512i v = _mm512_castps_si512(load_x(s, k + i, kind, is_last));
 
-        range->min = _mm512_min_ps(range->min, v);
-        range->max = _mm512_max_ps(range->max, v);
-        range->poison[i / 16 % 2] =
-            _mm512_fmadd_ps(v, _mm512_setzero_ps(), range->poison[i / 16 % 2]);
+        range->top = _mm512_max_epi32(range->top, v);
+        range->bottom = _mm512_max_epu32(range->bottom, v);
     }
 }
 
-AVX512_INLINE float range_of(const struct source *s, const bool has_smooth,
+static inline float float_of(uint32_t bits)
+{
+    float f;
+
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+AVX512_INLINE float range_of(const struct source *s, const struct kind kind,
                              const struct mf_linear_rows *row)
 {
-    __m512 none = _mm512_setzero_ps();
-    struct range range = {none, none, {none, none}};
+    struct range range = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     uint32_t k = 0;
+    uint32_t bottom;
+    float max, min;
 
     for (; k + 64 <= s->k; k += 64) {
-        widen_64(&range, s, k, has_smooth, false);
+        widen_64(&range, s, k, kind, false);
     }
     if (k < s->k) {
-        widen_64(&range, s, k, has_smooth, true);
+        widen_64(&range, s, k, kind, true);
     }
-    return mf_linear_range(
-        _mm512_reduce_min_ps(range.min), _mm512_reduce_max_ps(range.max),
-        _mm512_reduce_add_ps(_mm512_add_ps(range.poison[0], range.poison[1])), row);
+    bottom = _mm512_reduce_max_epu32(range.bottom);
+    max = float_of((uint32_t)_mm512_reduce_max_epi32(range.top));
+    min = bottom >> 31 != 0 ? float_of(bottom) : 0;
+    return mf_linear_range(min, max, (max - min) * 0, row);
 }
 
 /* What makes q of x: round(x * inverse) + zero, in 0..255. */
@@ -73,7 +99,8 @@ struct quantiser {
 };
 
 AVX512_INLINE __m512i quantise_64(const struct quantiser *q, const struct source *s,
-                                  uint32_t k, const bool has_smooth, const bool is_last)
+                                  uint32_t k, const struct kind kind,
+                                  const bool is_last)
 {
     __m512i part[4];
     __m512i low;
@@ -81,7 +108,7 @@ AVX512_INLINE __m512i quantise_64(const struct quantiser *q, const struct source
 
 #    pragma GCC unroll 4
     for (uint32_t i = 0; i < 4; i++) {
-        __m512 v = load_x(s, k + 16 * i, has_smooth, is_last);
+        __m512 v = load_x(s, k + 16 * i, kind, is_last);
 
         part[i] = _mm512_cvtps_epi32(_mm512_mul_ps(v, q->inverse));
     }
@@ -91,11 +118,11 @@ AVX512_INLINE __m512i quantise_64(const struct quantiser *q, const struct source
     return _mm512_permutexvar_epi32(q->order, _mm512_packus_epi16(low, high));
 }
 
-AVX512_INLINE void prepare_as(const struct source *s, const bool has_smooth,
+AVX512_INLINE void prepare_as(const struct source *s, const struct kind kind,
                               const struct mf_linear_rows *row)
 {
     struct quantiser q = {
-        .inverse = _mm512_set1_ps(range_of(s, has_smooth, row)),
+        .inverse = _mm512_set1_ps(range_of(s, kind, row)),
         .zero = _mm512_set1_epi16((int16_t)*row->zero),
         .order =
             _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
@@ -103,23 +130,37 @@ AVX512_INLINE void prepare_as(const struct source *s, const bool has_smooth,
     uint32_t k = 0;
 
     for (; k + 64 <= s->k; k += 64) {
-        _mm512_store_si512(row->x + k, quantise_64(&q, s, k, has_smooth, false));
+        _mm512_store_si512(row->x + k, quantise_64(&q, s, k, kind, false));
     }
     if (k < s->k) {
-        _mm512_store_si512(row->x + k, quantise_64(&q, s, k, has_smooth, true));
+        _mm512_store_si512(row->x + k, quantise_64(&q, s, k, kind, true));
+    }
+}
+
+AVX512_INLINE void prepare_of(const struct mf_linear *l, const void *x,
+                              const bool is_bf16, const struct mf_linear_rows *row)
+{
+    const struct kind plain = {.is_bf16 = is_bf16};
+    const struct kind smoothed = {.is_bf16 = is_bf16, .has_smooth = true};
+    struct source s = {.x = x, .smooth = l->smooth, .k = l->k};
+
+    if (s.smooth == NULL) {
+        prepare_as(&s, plain, row);
+    } else {
+        prepare_as(&s, smoothed, row);
     }
 }
 
 AVX512 static void prepare(const struct mf_linear *l, const float *x,
                            const struct mf_linear_rows *row)
 {
-    struct source s = {.x = x, .smooth = l->smooth, .k = l->k};
+    prepare_of(l, x, false, row);
+}
 
-    if (s.smooth == NULL) {
-        prepare_as(&s, false, row);
-    } else {
-        prepare_as(&s, true, row);
-    }
+AVX512 static void prepare_bf16(const struct mf_linear *l, const uint16_t *x,
+                                const struct mf_linear_rows *row)
+{
+    prepare_of(l, x, true, row);
 }
 
 AVX512 static void tile(const struct mf_linear_tile *t)
@@ -137,17 +178,23 @@ static bool is_supported(void)
     return avx512_is_supported() && __builtin_cpu_supports("avx512vnni");
 }
 
+static bool has_bf16(void)
+{
+    return is_supported() && __builtin_cpu_supports("avx512bf16");
+}
+
 static const struct mf_linear_kernel kernel = {
     .precision = MF_PREC_INT8,
     .width = AVX512_WIDTH,
     .height = AVX512_HEIGHT,
     .bytes = 1,
     .prepare = prepare,
+    .prepare_bf16 = prepare_bf16,
     .tile = tile,
     .finish = finish,
 };
 
 MF_LINEAR_OPS(mf_linear_int8_avx512, "int8-avx512vnni", MF_PREC_INT8, kernel,
-              is_supported);
+              is_supported, has_bf16);
 
 #endif

@@ -102,7 +102,7 @@ static void float_finish(const struct mf_linear_finish *f)
     const float(*acc)[WIDTH] = f->acc;
 
     for (unsigned r = 0; r < f->rows; r++) {
-        float *y = f->y + r * f->ldy;
+        float *y = (float *)f->y + r * f->ldy;
 
         for (uint32_t c = 0; c < f->cols; c++) {
             y[c] = activate(acc[r][c] + f->l->bias[f->first + c], y[c], f->ep);
@@ -118,7 +118,7 @@ static void int8_finish(const struct mf_linear_finish *f)
     const float *scale = f->l->scale + f->first;
 
     for (unsigned r = 0; r < f->rows; r++) {
-        float *y = f->y + r * f->ldy;
+        float *y = (float *)f->y + r * f->ldy;
 
         for (uint32_t c = 0; c < f->cols; c++) {
             float dot = (float)(acc[r][c] - f->zero[r] * sum[c]);
@@ -214,8 +214,9 @@ static const struct mf_linear_kernel int8_kernel = {
     .finish = int8_finish,
 };
 
-MF_LINEAR_OPS(mf_linear_f32_plain, "f32-plain", MF_PREC_F32, f32_kernel, is_supported);
+MF_LINEAR_OPS(mf_linear_f32_plain, "f32-plain", MF_PREC_F32, f32_kernel, is_supported,
+              mf_linear_never);
 MF_LINEAR_OPS(mf_linear_bf16_plain, "bf16-plain", MF_PREC_BF16, bf16_kernel,
-              is_supported);
+              is_supported, mf_linear_never);
 MF_LINEAR_OPS(mf_linear_int8_plain, "int8-plain", MF_PREC_INT8, int8_kernel,
-              is_supported);
+              is_supported, mf_linear_never);

@@ -8,16 +8,28 @@
 /* The prepared rows of a block stay near, beside one panel and what is written. */
 #define BLOCK_BYTES ((size_t)64 << 10)
 
-/* One call of run, unfolded. */
 struct call {
     const struct mf_linear *l;
-    const float *x;
-    size_t ldx;
-    float *y;
-    size_t ldy;
-    enum mf_epilogue ep;
+    const struct mf_linear_call *args;
     struct mf_linear_rows work;
 };
+
+static size_t bytes_of(bool is_bf16)
+{
+    return is_bf16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+static const void *row_of_x(const struct mf_linear_call *a, size_t i)
+{
+    return (const char *)a->x + i * a->ldx * bytes_of(a->x_is_bf16);
+}
+
+/* The tile reads x itself. */
+static bool is_ready(const struct mf_linear_kernel *kernel,
+                     const struct mf_linear_call *a)
+{
+    return a->x_is_bf16 ? kernel->prepare_bf16 == NULL : kernel->prepare == NULL;
+}
 
 static size_t round_up(size_t n, size_t to)
 {
@@ -68,10 +80,17 @@ static struct mf_linear_rows work_rows(const struct mf_linear *l, size_t block,
 
 static void prepare_block(const struct call *c, size_t first, size_t rows)
 {
+    const struct mf_linear_kernel *kernel = c->l->kernel;
     struct mf_linear_rows row = c->work;
 
     for (size_t i = 0; i < rows; i++) {
-        c->l->kernel->prepare(c->l, c->x + (first + i) * c->ldx, &row);
+        const void *x = row_of_x(c->args, first + i);
+
+        if (c->args->x_is_bf16) {
+            kernel->prepare_bf16(c->l, x, &row);
+        } else {
+            kernel->prepare(c->l, x, &row);
+        }
         row.x += row.stride;
         row.scale++;
         row.zero++;
@@ -97,9 +116,11 @@ static void run_panel(const struct call *c, uint32_t panel, size_t first, size_t
         .acc = acc,
         .first = column,
         .cols = mf_min(kernel->width, l->n - column),
-        .ldy = c->ldy,
-        .ep = c->ep,
+        .ldy = c->args->ldy,
+        .ep = c->args->ep,
+        .y_is_bf16 = c->args->y_is_bf16,
     };
+    size_t y_bytes = bytes_of(f.y_is_bf16);
 
     for (size_t i = 0; i < rows; i += t.rows) {
         size_t n_tiles = (rows - i + kernel->height - 1) / kernel->height;
@@ -111,7 +132,7 @@ static void run_panel(const struct call *c, uint32_t panel, size_t first, size_t
             f.scale = c->work.scale + i;
             f.zero = c->work.zero + i;
         }
-        f.y = c->y + (first + i) * c->ldy + column;
+        f.y = (char *)c->args->y + ((first + i) * f.ldy + column) * y_bytes;
         kernel->tile(&t);
         kernel->finish(&f);
     }
@@ -122,30 +143,32 @@ static void run_block(struct call *c, size_t first, size_t rows)
     const struct mf_linear_kernel *kernel = c->l->kernel;
     uint32_t n_panels = (c->l->n + kernel->width - 1) / kernel->width;
 
-    if (kernel->prepare != NULL) {
+    if (!is_ready(kernel, c->args)) {
         prepare_block(c, first, rows);
     } else {
         /* Through an integer: a tile only reads, but its work rows are written. */
-        c->work.x = (unsigned char *)(uintptr_t)(c->x + first * c->ldx);
-        c->work.stride = c->ldx * sizeof(float);
+        c->work.x = (unsigned char *)(uintptr_t)row_of_x(c->args, first);
+        c->work.stride = c->args->ldx * bytes_of(c->args->x_is_bf16);
     }
     for (uint32_t p = 0; p < n_panels; p++) {
         run_panel(c, p, first, rows);
     }
 }
 
-/* The signature is that of the table. */
-/* NOLINTNEXTLINE(readability-function-size): the table's eight parameters */
-void mf_linear_run(const struct mf_linear *l, const float *x, size_t ldx, size_t rows,
-                   float *y, size_t ldy, enum mf_epilogue ep, void *work)
+void mf_linear_run(const struct mf_linear *l, const struct mf_linear_call *args)
 {
-    size_t block = block_rows(l->kernel, rows, l->k);
-    struct call c = {.l = l, .x = x, .ldx = ldx, .y = y, .ldy = ldy, .ep = ep};
+    size_t block = block_rows(l->kernel, args->rows, l->k);
+    struct call c = {.l = l, .args = args};
 
-    if (l->kernel->prepare != NULL) {
-        c.work = work_rows(l, block, work);
+    if (!is_ready(l->kernel, args)) {
+        c.work = work_rows(l, block, args->work);
     }
-    for (size_t i = 0; i < rows; i += block) {
-        run_block(&c, i, mf_min(block, rows - i));
+    for (size_t i = 0; i < args->rows; i += block) {
+        run_block(&c, i, mf_min(block, args->rows - i));
     }
+}
+
+bool mf_linear_never(void)
+{
+    return false;
 }

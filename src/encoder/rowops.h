@@ -25,6 +25,23 @@ struct mf_attention {
     size_t bias_ld;
 };
 
+/* The same with queries, keys, values and result in bf16. */
+struct mf_attention_bf16 {
+    const uint16_t *qkv;
+    uint16_t *out;
+    uint32_t n, width, n_heads;
+    const float *bias;
+    size_t bias_ld;
+};
+
+struct mf_norm_rows {
+    float *x; /* rows of `width` */
+    size_t rows;
+    uint32_t width;
+    const float *g, *b;
+    float eps;
+};
+
 struct mf_rowops {
     const char *name;
     bool (*is_supported)(void);
@@ -34,9 +51,12 @@ struct mf_rowops {
     /* 64-aligned work memory for a sequence of n, and for all shorter ones. */
     size_t (*attention_bytes)(uint32_t n, uint32_t width, uint32_t n_heads);
     void (*attention)(const struct mf_attention *a, void *work); /* f32 throughout */
-    void (*attention_fast)(const struct mf_attention *a,
-                           void *work); /* bf16 products and
-     a cheap exp where the CPU has them; else the same */
+    /* A cheap exp where the CPU is quick at it; else the same. */
+    void (*attention_fast)(const struct mf_attention *a, void *work);
+    /* bf16 products and a cheap exp. NULL where the CPU has no bf16, as the next. */
+    void (*attention_bf16)(const struct mf_attention_bf16 *a, void *work);
+    /* layer_norm whose result is also left in bf16, in `out`. */
+    void (*layer_norm_bf16)(const struct mf_norm_rows *n, uint16_t *out);
     /* dst += src, n floats; and dst = max(dst, src) of numbers, not of NaN. */
     void (*add)(float *dst, const float *src, size_t n);
     void (*max)(float *dst, const float *src, size_t n);

@@ -51,7 +51,9 @@ const struct mf_rowops mf_rowops_avx512bf16 = {
     .layer_norm = simd_layer_norm,
     .attention_bytes = bf16_attention_bytes,
     .attention = avx512_attention,
-    .attention_fast = mf_attention_bf16,
+    .attention_fast = avx512_attention_fast,
+    .attention_bf16 = mf_attention_bf16,
+    .layer_norm_bf16 = mf_layer_norm_bf16,
     .add = simd_add,
     .max = simd_max,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attention by dot products of bf16 pairs: two neighbours are one 32-bit element.
+ * Attention in bf16, by dot products of pairs: two neighbours are one 32-bit element.
+ * And layer norm that leaves its result as bf16, too.
  *
  * 16 queries at a time, one in each lane of a register, so that the largest score and
  * the sum of the weights of a query need no step across lanes. Numbers of keys and
@@ -25,6 +26,15 @@
 #define DOT_PAIRS(sum, a, one)                                                         \
     __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(one))
 
+struct bf_head {
+    const uint16_t *q, *k, *v; /* rows `ld` apart */
+    size_t ld;
+    uint16_t *out; /* rows `ld_out` apart */
+    size_t ld_out;
+    const float *bias; /* of distance 0, or NULL */
+    size_t n, dim;
+};
+
 struct bf_room {
     uint32_t *keys;   /* a chunk after the other: n_pad x PAIRS */
     uint32_t *values; /* n_pairs x dim_pad: element d of keys 2j and 2j + 1 */
@@ -33,6 +43,24 @@ struct bf_room {
     uint32_t *shares; /* n_pairs x LANES: where the scores were; keys 2j and 2j + 1 */
     size_t n_pad, dim_pad, n_chunks, n_pairs;
 };
+
+static struct bf_head bf_head_of(const struct mf_attention_bf16 *a, uint32_t i)
+{
+    size_t dim = a->width / a->n_heads;
+    const uint16_t *q = a->qkv + i * dim;
+
+    return (struct bf_head){
+        .q = q,
+        .k = q + a->width,
+        .v = q + (size_t)2 * a->width,
+        .ld = (size_t)3 * a->width,
+        .out = a->out + i * dim,
+        .ld_out = a->width,
+        .bias = a->bias == NULL ? NULL : a->bias + (size_t)i * a->bias_ld,
+        .n = a->n,
+        .dim = dim,
+    };
+}
 
 /* What there is room for; the addresses are not set. */
 static struct bf_room bf_sizes(uint32_t n, uint32_t dim)
@@ -66,13 +94,11 @@ size_t mf_attention_bf16_bytes(uint32_t n, uint32_t width, uint32_t n_heads)
     return words * sizeof(uint32_t);
 }
 
-/* 32 floats, or as many as there are, to 16 pairs. */
-MF_INLINE __m512i to_pairs(const float *x, size_t n)
+/* 32 numbers, or as many as there are: 16 pairs. */
+MF_INLINE __m512i load_pairs(const uint16_t *x, size_t n)
 {
-    vf lo = load_upto(x, n);
-    vf hi = n > VL ? load_upto(x + VL, n - VL) : v_zero();
-
-    return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
+    return n >= CHUNK ? _mm512_loadu_si512(x)
+                      : _mm512_maskz_loadu_epi16((1U << n) - 1, x);
 }
 
 /* Lane by lane a pair of both. */
@@ -86,13 +112,13 @@ MF_INLINE __m512i pair_up(vf even, vf odd)
 }
 
 /* The rows behind the last key are zero: a tile reads them. */
-static void pack_pair_keys(const struct head *h, const struct bf_room *r)
+static void pack_keys_bf16(const struct bf_head *h, const struct bf_room *r)
 {
     uint32_t *to = r->keys;
 
     for (size_t d = 0; d < r->dim_pad; d += CHUNK) {
         for (size_t j = 0; j < h->n; j++, to += PAIRS) {
-            _mm512_storeu_si512(to, to_pairs(h->k + j * h->ld + d, h->dim - d));
+            _mm512_storeu_si512(to, load_pairs(h->k + j * h->ld + d, h->dim - d));
         }
         for (size_t j = h->n; j < r->n_pad; j++, to += PAIRS) {
             _mm512_storeu_si512(to, _mm512_setzero_si512());
@@ -100,33 +126,38 @@ static void pack_pair_keys(const struct head *h, const struct bf_room *r)
     }
 }
 
-static void pack_pair_values(const struct head *h, const struct bf_room *r)
+static void pack_values_bf16(const struct bf_head *h, const struct bf_room *r)
 {
-    for (size_t j = 0; j < r->n_pairs; j++) {
-        const float *even = h->v + 2 * j * h->ld;
-        bool has_odd = 2 * j + 1 < h->n;
+    const __m512i near =
+        _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,
+                         39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i far = _mm512_add_epi16(near, _mm512_set1_epi16(16));
+    uint32_t *to = r->values;
 
-        for (size_t d = 0; d < r->dim_pad; d += VL) {
-            size_t left = d < h->dim ? h->dim - d : 0;
-            vf lo = load_upto(even + d, left);
-            vf hi = has_odd ? load_upto(even + h->ld + d, left) : v_zero();
+    for (size_t j = 0; j < h->n; j += 2) {
+        for (size_t d = 0; d < r->dim_pad; d += CHUNK, to += CHUNK) {
+            const uint16_t *v = h->v + j * h->ld + d;
+            __m512i even = load_pairs(v, h->dim - d);
+            __m512i odd = j + 1 < h->n ? load_pairs(v + h->ld, h->dim - d)
+                                       : _mm512_setzero_si512();
 
-            _mm512_storeu_si512(r->values + j * r->dim_pad + d, pair_up(lo, hi));
+            _mm512_storeu_si512(to, _mm512_permutex2var_epi16(even, near, odd));
+            _mm512_storeu_si512(to + VL, _mm512_permutex2var_epi16(even, far, odd));
         }
     }
 }
 
 /* Queries from i on, turned; where there is none, zeros. */
-static void turn_queries(const struct head *h, const struct bf_room *r, size_t i)
+static void turn_queries(const struct bf_head *h, const struct bf_room *r, size_t i)
 {
     vf rows[LANES];
 
     for (size_t c = 0; c < r->n_chunks; c++) {
         for (size_t k = 0; k < LANES; k++) {
-            const float *q = h->q + (i + k) * h->ld + c * CHUNK;
+            const uint16_t *q = h->q + (i + k) * h->ld + c * CHUNK;
 
             rows[k] = i + k < h->n
-                          ? _mm512_castsi512_ps(to_pairs(q, h->dim - c * CHUNK))
+                          ? _mm512_castsi512_ps(load_pairs(q, h->dim - c * CHUNK))
                           : v_zero();
         }
         v_transpose(rows, (float *)(void *)(r->query + c * PAIRS * LANES), LANES);
@@ -135,7 +166,7 @@ static void turn_queries(const struct head *h, const struct bf_room *r, size_t i
 
 /* What is added to the scores of queries i, i + 1, .. with key j: as the distance falls
  * from lane to lane, they are read backwards; nothing of queries that are not. */
-MF_INLINE vf bias_of(const struct head *h, size_t i, size_t j)
+MF_INLINE vf bias_of(const struct bf_head *h, size_t i, size_t j)
 {
     const __m512i backwards =
         _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -148,8 +179,8 @@ MF_INLINE vf bias_of(const struct head *h, size_t i, size_t j)
 
 /* Scores of the queries from i on with the keys from j on, to memory; returns the
  * largest of each query, and of `top`. */
-MF_INLINE vf put_scores(const struct head *h, const struct bf_room *r, const vf *score,
-                        size_t i, size_t j, vf top)
+MF_INLINE vf put_scores(const struct bf_head *h, const struct bf_room *r,
+                        const vf *score, size_t i, size_t j, vf top)
 {
     size_t n = mf_min(h->n - j, KEYS);
 
@@ -174,7 +205,7 @@ MF_INLINE void add_products(vf *sum, __m512i a, const uint32_t *one, size_t step
     }
 }
 
-MF_INLINE vf pair_scores(const struct head *h, const struct bf_room *r, size_t i,
+MF_INLINE vf pair_scores(const struct bf_head *h, const struct bf_room *r, size_t i,
                          size_t j, vf top)
 {
     vf sum[KEYS];
@@ -225,26 +256,28 @@ MF_INLINE vf soften_pairs(const struct bf_room *r, size_t n, vf top)
     return _mm512_div_ps(v_all(1), sum);
 }
 
-/* 16 dimensions of 16 queries (a register each) to their rows. */
-MF_INLINE void put_turned(const struct head *h, vf *sum, size_t i, size_t d)
+/* A pair of dimensions of 16 queries in each of 16 registers, to their rows. */
+MF_INLINE void put_turned(const struct bf_head *h, vf *pair, size_t i, size_t d)
 {
-    float *out = h->out + i * h->ld_out + d;
-    float square[LANES * DIMS];
+    uint16_t *out = h->out + i * h->ld_out + d;
+    uint32_t square[LANES * PAIRS];
+    size_t left = h->dim - d;
 
-    if (i + LANES <= h->n && d + DIMS <= h->dim) {
-        v_transpose(sum, out, h->ld_out);
+    if (i + LANES <= h->n && left >= CHUNK) {
+        v_transpose(pair, (float *)(void *)out, h->ld_out / 2);
         return;
     }
-    v_transpose(sum, square, DIMS);
+    v_transpose(pair, (float *)(void *)square, PAIRS);
     for (size_t k = 0; k < LANES && i + k < h->n; k++) {
-        store_upto(out + k * h->ld_out, v_load(square + k * DIMS), h->dim - d);
+        memcpy(out + k * h->ld_out, square + k * PAIRS,
+               mf_min(left, CHUNK) * sizeof(*out));
     }
 }
 
-MF_INLINE void pair_values(const struct head *h, const struct bf_room *r, vf part,
-                           size_t i, size_t d)
+/* Of 16 dimensions, to 8 registers of pairs of them. */
+MF_INLINE void pair_values(const struct bf_room *r, vf part, const uint32_t *v,
+                           vf *pair)
 {
-    const uint32_t *v = r->values + d;
     vf sum[DIMS];
 
 #pragma GCC unroll 16
@@ -254,21 +287,31 @@ MF_INLINE void pair_values(const struct head *h, const struct bf_room *r, vf par
     for (size_t j = 0; j < r->n_pairs; j++, v += r->dim_pad) {
         add_products(sum, _mm512_loadu_si512(r->shares + j * LANES), v, 1);
     }
-#pragma GCC unroll 16
-    for (size_t k = 0; k < DIMS; k++) {
-        sum[k] = v_mul(sum[k], part);
+#pragma GCC unroll 8
+    for (size_t k = 0; k < DIMS / 2; k++) {
+        pair[k] = _mm512_castsi512_ps(
+            pair_up(v_mul(sum[2 * k], part), v_mul(sum[2 * k + 1], part)));
     }
-    put_turned(h, sum, i, d);
+}
+
+MF_INLINE void chunk_values(const struct bf_head *h, const struct bf_room *r, vf part,
+                            size_t i, size_t d)
+{
+    vf pair[PAIRS];
+
+    pair_values(r, part, r->values + d, pair);
+    pair_values(r, part, r->values + d + DIMS, pair + PAIRS / 2);
+    put_turned(h, pair, i, d);
 }
 
 /* The rows stand far apart, where no prefetcher of the CPU looks: while the queries
  * from i on are at work, those rows come for the next head. */
-static void fetch_next(const struct head *h, size_t i)
+static void fetch_next(const struct bf_head *h, size_t i)
 {
-    size_t last = mf_min(i + LANES, (size_t)h->n);
+    size_t last = mf_min(i + LANES, h->n);
 
     for (; i < last; i++) {
-        for (size_t d = h->dim; d < 2 * (size_t)h->dim; d += LANES) {
+        for (size_t d = h->dim; d < 2 * h->dim; d += CHUNK) {
             __builtin_prefetch(h->q + i * h->ld + d, 0, FETCH_NEAR);
             __builtin_prefetch(h->k + i * h->ld + d, 0, FETCH_NEAR);
             __builtin_prefetch(h->v + i * h->ld + d, 0, FETCH_NEAR);
@@ -276,7 +319,7 @@ static void fetch_next(const struct head *h, size_t i)
     }
 }
 
-static void attend_queries(const struct head *h, const struct bf_room *r, size_t i)
+static void attend_queries(const struct bf_head *h, const struct bf_room *r, size_t i)
 {
     vf top = v_all(-INFINITY);
     vf part;
@@ -287,21 +330,51 @@ static void attend_queries(const struct head *h, const struct bf_room *r, size_t
         top = pair_scores(h, r, i, j, top);
     }
     part = soften_pairs(r, h->n, top);
-    for (size_t d = 0; d < h->dim; d += DIMS) {
-        pair_values(h, r, part, i, d);
+    for (size_t d = 0; d < h->dim; d += CHUNK) {
+        chunk_values(h, r, part, i, d);
     }
 }
 
-void mf_attention_bf16(const struct mf_attention *a, void *work)
+void mf_attention_bf16(const struct mf_attention_bf16 *a, void *work)
 {
     for (uint32_t k = 0; k < a->n_heads; k++) {
-        struct head h = head_of(a, k);
-        struct bf_room r = bf_room_of(h.n, h.dim, work);
+        struct bf_head h = bf_head_of(a, k);
+        struct bf_room r = bf_room_of(a->n, (uint32_t)h.dim, work);
 
-        pack_pair_keys(&h, &r);
-        pack_pair_values(&h, &r);
+        pack_keys_bf16(&h, &r);
+        pack_values_bf16(&h, &r);
         for (size_t i = 0; i < h.n; i += LANES) {
             attend_queries(&h, &r, i);
+        }
+    }
+}
+
+static void store_bf16(uint16_t *p, vf x, size_t n)
+{
+    __m256i half = (__m256i)_mm512_cvtneps_pbh(x);
+
+    if (n >= VL) {
+        _mm256_storeu_si256((__m256i *)(void *)p, half);
+    } else {
+        _mm256_mask_storeu_epi16(p, v_first(n), half);
+    }
+}
+
+void mf_layer_norm_bf16(const struct mf_norm_rows *n, uint16_t *out)
+{
+    float *x = n->x;
+
+    for (size_t r = 0; r < n->rows; r++, x += n->width, out += n->width) {
+        vf mean = v_all(row_mean(x, n->width));
+        vf scale = v_all(1 / sqrtf(row_variance(x, n->width, mean) + n->eps));
+
+        for (uint32_t i = 0; i < n->width; i += VL) {
+            size_t left = n->width - i;
+            vf d = v_mul(v_sub(load_upto(x + i, left), mean), scale);
+
+            d = v_fma(d, load_upto(n->g + i, left), load_upto(n->b + i, left));
+            store_upto(x + i, d, left);
+            store_bf16(out + i, d, left);
         }
     }
 }

@@ -18,9 +18,10 @@ extern const struct mf_rowops mf_rowops_avx2;
 extern const struct mf_rowops mf_rowops_avx512;
 extern const struct mf_rowops mf_rowops_avx512bf16;
 
-/* The products of the last one; its other operations are those of avx512. */
+/* What the last one has in bf16; its other operations are those of avx512. */
 MF_ANY size_t mf_attention_bf16_bytes(uint32_t n, uint32_t width, uint32_t n_heads);
-MF_ANY void mf_attention_bf16(const struct mf_attention *a, void *work);
+MF_ANY void mf_attention_bf16(const struct mf_attention_bf16 *a, void *work);
+MF_ANY void mf_layer_norm_bf16(const struct mf_norm_rows *n, uint16_t *out);
 #endif
 
 /* Loops over the rows of a register tile must vanish, or the tile lives in memory. */

@@ -59,7 +59,7 @@ int mf_scratch_make(struct mf_scratch **out, const struct mf_stack *st,
     if (s == NULL) {
         return MF_ENOMEM;
     }
-    s->block = at = mf_aligned(64, 5 * row + wide + work_bytes(st, n_rows));
+    s->block = at = mf_aligned(64, 6 * row + wide + work_bytes(st, n_rows));
     if (at == NULL) {
         mf_free(s);
         return MF_ENOMEM;
@@ -70,6 +70,7 @@ int mf_scratch_make(struct mf_scratch **out, const struct mf_stack *st,
     s->context = take(&at, n_rows * i->hidden);
     s->qkv = take(&at, 3 * n_rows * i->hidden);
     s->wide = take(&at, (size_t)MF_FFN_ROWS * i->ffn);
+    s->half = (uint16_t *)(void *)take(&at, n_rows * i->hidden);
     s->work = at;
     *out = s;
     return 0;

@@ -2,6 +2,7 @@
 #include "unit/linear_kit.h"
 
 #include "base/mem.h"
+#include "encoder/linear_in.h"
 #include "lib/mf_test.h"
 
 #include <math.h>
@@ -113,6 +114,62 @@ static void check_gaps(const struct linear_rig *rig, const float *y)
     }
 }
 
+/* Gaps stay NaN. */
+static uint16_t *x_as_bf16(const struct linear_rig *rig)
+{
+    size_t n = rig->shape.rows * rig->ldx;
+    uint16_t *half = mf_array(n, sizeof(*half));
+
+    MF_CHECK(half != NULL);
+    for (size_t i = 0; i < n; i++) {
+        half[i] = mf_linear_bf16(rig->x[i]);
+    }
+    return half;
+}
+
+/* In place: y holds as many bf16, read from behind so that none is overwritten. */
+static void widen(float *y, size_t n)
+{
+    const uint16_t *half = (const uint16_t *)(const void *)y;
+
+    for (size_t i = n; i-- > 0;) {
+        uint32_t bits = (uint32_t)half[i] << 16;
+
+        memcpy(y + i, &bits, sizeof(bits));
+    }
+}
+
+static void narrow(float *y, size_t n)
+{
+    uint16_t *half = (uint16_t *)(void *)y;
+
+    for (size_t i = 0; i < n; i++) {
+        half[i] = mf_linear_bf16(y[i]);
+    }
+}
+
+static void run_filled(const struct linear_rig *rig, const struct mf_linear_ops *ops,
+                       const struct mf_linear *l, struct mf_linear_call *call)
+{
+    size_t n = rig->shape.rows * rig->ldy;
+    uint16_t *half = rig->x_is_bf16 ? x_as_bf16(rig) : NULL;
+
+    call->x = rig->x_is_bf16 ? (const void *)half : rig->x;
+    call->ldx = rig->ldx;
+    call->ldy = rig->ldy;
+    call->rows = rig->shape.rows;
+    call->x_is_bf16 = rig->x_is_bf16;
+    call->y_is_bf16 = rig->y_is_bf16;
+    if (rig->y_is_bf16) {
+        narrow(call->y, n);
+    }
+    ops->run(l, call);
+    if (rig->y_is_bf16) {
+        widen(call->y, n);
+    }
+    mf_free(half);
+}
+
 float *linear_rig_run(const struct linear_rig *rig, const struct mf_linear_ops *ops,
                       enum mf_epilogue ep)
 {
@@ -124,6 +181,7 @@ float *linear_rig_run(const struct linear_rig *rig, const struct mf_linear_ops *
         .k = s->k,
         .n = s->n,
     };
+    struct mf_linear_call call = {.ep = ep};
     struct mf_linear *l;
     size_t bytes = ops->work_bytes(s->rows, s->k);
     unsigned char *work = mf_aligned(64, bytes + 1);
@@ -133,7 +191,9 @@ float *linear_rig_run(const struct linear_rig *rig, const struct mf_linear_ops *
     work[bytes] = 0x5a;
     MF_CHECK_OK(ops->pack(&l, &src));
     fill_y(rig, y, ep);
-    ops->run(l, rig->x, rig->ldx, s->rows, y, rig->ldy, ep, work);
+    call.y = y;
+    call.work = work;
+    run_filled(rig, ops, l, &call);
     MF_CHECK_INT(work[bytes], 0x5a);
     check_gaps(rig, y);
     ops->free(l);

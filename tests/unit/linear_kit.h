@@ -13,7 +13,8 @@
 
 #include "encoder/linear.h"
 
-#define LINEAR_GUARD (-12345.5f) /* stands wherever run may not write */
+/* Stands wherever run may not write; bf16 has it, too. */
+#define LINEAR_GUARD (-12352.0f)
 
 struct linear_shape {
     size_t rows;
@@ -29,6 +30,8 @@ struct linear_rig {
     float *residual;    /* rows x n */
     bool has_no_bias;   /* pack without one */
     bool has_smoothing; /* pack with absmax */
+    bool x_is_bf16;     /* x rounded to it, in the run */
+    bool y_is_bf16;     /* y widened from it, after the run */
 };
 
 void linear_rig_init(struct linear_rig *rig, const struct linear_shape *shape);

@@ -87,6 +87,63 @@ MF_TEST(rowops, layer_norm_of_every_table_equals_plain)
     each_table(norm_equals_plain);
 }
 
+static uint16_t bf16_of(float f)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &f, sizeof(bits));
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float float_of(uint16_t half)
+{
+    uint32_t bits = (uint32_t)half << 16;
+    float f;
+
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+static void bf16_norm_is_norm(const struct mf_rowops *ops, uint32_t n)
+{
+    float *x = random_floats(3 * (size_t)n, 5);
+    float *y = mf_array(3 * (size_t)n, sizeof(*y));
+    float *g = random_floats(n, 1);
+    float *b = random_floats(n, 1);
+    uint16_t *half = mf_array(3 * (size_t)n + 1, sizeof(*half));
+    struct mf_norm_rows rows = {
+        .x = x, .rows = 3, .width = n, .g = g, .b = b, .eps = 1e-5F};
+
+    memcpy(y, x, (size_t)3 * n * sizeof(*x));
+    half[3 * (size_t)n] = GUARD_BYTE;
+    ops->layer_norm(y, 3, n, g, b, 1e-5F);
+    ops->layer_norm_bf16(&rows, half);
+    for (size_t i = 0; i < 3 * (size_t)n; i++) {
+        MF_CHECK(x[i] == y[i]);
+        MF_CHECK_INT(half[i], bf16_of(x[i]));
+    }
+    MF_CHECK_INT(half[3 * (size_t)n], GUARD_BYTE);
+    mf_free(x);
+    mf_free(y);
+    mf_free(g);
+    mf_free(b);
+    mf_free(half);
+}
+
+static void all_bf16_norm_is_norm(const struct mf_rowops *ops)
+{
+    static const uint32_t widths[] = {4, 12, 16, 36, 100, 384, 1024};
+
+    for (size_t i = 0; ops->layer_norm_bf16 != NULL && i < mf_countof(widths); i++) {
+        bf16_norm_is_norm(ops, widths[i]);
+    }
+}
+
+MF_TEST(rowops, layer_norm_leaves_the_same_numbers_as_bf16)
+{
+    each_table(all_bf16_norm_is_norm);
+}
+
 MF_TEST(rowops, plain_layer_norm_gives_mean_zero_and_variance_one)
 {
     float x[4] = {1, 2, 3, 6};
@@ -104,20 +161,61 @@ struct attention_case {
     bool has_bias;
 };
 
-/* In a block of exactly the bytes that were asked for. */
-static void attend(const struct mf_rowops *ops, const struct mf_attention *a, bool fast)
+/* A block of exactly the bytes that were asked for. */
+static unsigned char *guarded(size_t n)
 {
-    size_t n = ops->attention_bytes(a->n, a->width, a->n_heads);
     unsigned char *work = mf_aligned(64, n + GUARD_BYTES);
 
     assert_non_null(work);
     memset(work, 0xff, n); /* NaN, should somebody read what was not written */
     memset(work + n, GUARD_BYTE, GUARD_BYTES);
-    (fast ? ops->attention_fast : ops->attention)(a, work);
+    return work;
+}
+
+static void guarded_free(unsigned char *work, size_t n)
+{
     for (size_t i = 0; i < GUARD_BYTES; i++) {
         MF_CHECK_INT(work[n + i], GUARD_BYTE);
     }
     mf_aligned_free(work);
+}
+
+static void attend(const struct mf_rowops *ops, const struct mf_attention *a, bool fast)
+{
+    size_t n = ops->attention_bytes(a->n, a->width, a->n_heads);
+    unsigned char *work = guarded(n);
+
+    (fast ? ops->attention_fast : ops->attention)(a, work);
+    guarded_free(work, n);
+}
+
+/* As attend, through bf16 and back. */
+static void attend_bf16(const struct mf_rowops *ops, const struct mf_attention *a)
+{
+    size_t n_out = (size_t)a->n * a->width;
+    size_t n = ops->attention_bytes(a->n, a->width, a->n_heads);
+    unsigned char *work = guarded(n);
+    unsigned char *out = guarded(n_out * sizeof(uint16_t));
+    uint16_t *qkv = mf_array(3 * n_out, sizeof(*qkv));
+    struct mf_attention_bf16 b = {.qkv = qkv,
+                                  .out = (uint16_t *)(void *)out,
+                                  .n = a->n,
+                                  .width = a->width,
+                                  .n_heads = a->n_heads,
+                                  .bias = a->bias,
+                                  .bias_ld = a->bias_ld};
+
+    assert_non_null(qkv);
+    for (size_t i = 0; i < 3 * n_out; i++) {
+        qkv[i] = bf16_of(a->qkv[i]);
+    }
+    ops->attention_bf16(&b, work);
+    for (size_t i = 0; i < n_out; i++) {
+        a->out[i] = float_of(b.out[i]);
+    }
+    mf_free(qkv);
+    guarded_free(work, n);
+    guarded_free(out, n_out * sizeof(uint16_t));
 }
 
 static void attention_equals_plain(const struct mf_rowops *ops,
@@ -142,6 +240,10 @@ static void attention_equals_plain(const struct mf_rowops *ops,
     attend(ops, &a, true);
     MF_CHECK(farthest(out, out + n_out, n_out) < 1e-5F);
     MF_CHECK(farthest(out, out + 2 * n_out, n_out) < 0.03F);
+    if (ops->attention_bf16 != NULL) {
+        attend_bf16(ops, &a);
+        MF_CHECK(farthest(out, out + 2 * n_out, n_out) < 0.03F);
+    }
     mf_free(qkv);
     mf_free(bias);
     mf_free(out);
@@ -188,6 +290,23 @@ MF_TEST(rowops, plain_attention_of_equal_scores_is_the_mean_of_the_values)
     }
 }
 
+/* By each of the table's ways. */
+#define N_WAYS 3
+
+static bool attend_by(const struct mf_rowops *ops, const struct mf_attention *a,
+                      int way)
+{
+    if (way == N_WAYS - 1 && ops->attention_bf16 == NULL) {
+        return false;
+    }
+    if (way == N_WAYS - 1) {
+        attend_bf16(ops, a);
+    } else {
+        attend(ops, a, way == 1);
+    }
+    return true;
+}
+
 static void large_scores_stay_finite(const struct mf_rowops *ops)
 {
     float *qkv = random_floats((size_t)20 * 96, 300);
@@ -195,8 +314,7 @@ static void large_scores_stay_finite(const struct mf_rowops *ops)
     struct mf_attention a = {
         .qkv = qkv, .out = out, .n = 20, .width = 32, .n_heads = 1};
 
-    for (int fast = 0; fast < 2; fast++) {
-        attend(ops, &a, fast);
+    for (int way = 0; way < N_WAYS && attend_by(ops, &a, way); way++) {
         for (size_t i = 0; i < mf_countof(out); i++) {
             MF_CHECK(isfinite(out[i]) && fabsf(out[i]) < 302);
         }
@@ -219,8 +337,7 @@ static void nan_goes_through(const struct mf_rowops *ops)
     size_t row = 32;
 
     qkv[7 * 96 + 3] = NAN; /* of query 7 */
-    for (int fast = 0; fast < 2; fast++) {
-        attend(ops, &a, fast);
+    for (int way = 0; way < N_WAYS && attend_by(ops, &a, way); way++) {
         MF_CHECK(isnan(out[7 * row]) && isnan(out[7 * row + 31]));
         MF_CHECK(isfinite(out[6 * row]) && isfinite(out[8 * row]));
     }
