@@ -45,3 +45,10 @@ foreach(name IN LISTS MF_PG_MAIN_PATH)
   mf_pg_pytest(${name} citus VERSIONS citus ENVIRONMENT ${MF_PG_SMALL})
 endforeach()
 mf_pg_pytest(pgproxy e2e VERSIONS 15 18)
+mf_pg_pytest(pg_faults e2e VERSIONS 18)
+mf_pg_pytest(pg_faults more VERSIONS 15)
+mf_pg_pytest(pg_faults torture-pg VERSIONS 15 18 TIMEOUT 21600
+  ENVIRONMENT MF_TEST_PG_FSYNC=on MF_PG_RESTARTS=1000 MF_PG_CUTS=1000 MF_PG_LOST_COMMITS=1000
+              MF_PG_AWAY_SECONDS=600 MF_PG_POISON_ROWS=100000)
+mf_pg_pytest(kill torture-pg VERSIONS 15 18 TIMEOUT 7200
+  ENVIRONMENT MF_TEST_PG_FSYNC=on MF_KILL_CYCLES=200 MF_CALL_CYCLES=90 MF_TERM_CYCLES=50)

@@ -138,7 +138,7 @@ EOT
 start_citus() {
   local port url
   [ -n "${CITUS_SRC:-}" ] || skip "set CITUS_SRC to a folder with the up.sh of a Citus cluster"
-  port=$((20000 + $$ % 10000 * 4))
+  port=$((20000 + $$ % 3000 * 4))
   echo "$CITUS_SRC" >"$home/citus_src"
   url=$(PORT=$port bash "$CITUS_SRC/up.sh" "$home") || die "Citus did not start"
   bin_of_debian
