@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/directory.h"
 
+#include "engine/away.h"
+
 #include <string.h>
 
 struct shelf_of_kind {
@@ -10,7 +12,8 @@ struct shelf_of_kind {
 
 struct mf_directory {
     struct mf_loop *loop;
-    struct mf_store *store; /* NULL: stopped */
+    struct mf_store *store;     /* NULL: stopped */
+    struct mf_journal *journal; /* NULL: not kept */
     size_t max_of_kind;
     uint64_t n_forgotten; /* a row read before a deletion may come after it */
     struct shelf_of_kind kinds[MF_ENTITY_KIND_COUNT];
@@ -54,6 +57,12 @@ int mf_directory_new(struct mf_directory **out, struct mf_store *store,
 void mf_directory_stop(struct mf_directory *d)
 {
     d->store = NULL;
+    d->journal = NULL;
+}
+
+void mf_directory_keep(struct mf_directory *d, struct mf_journal *j)
+{
+    d->journal = j;
 }
 
 uint64_t mf_directory_n_forgotten(const struct mf_directory *d)
@@ -97,19 +106,40 @@ const struct mf_known *mf_directory_find(struct mf_directory *d,
         return NULL;
     }
     k = mf_container_of(node, struct mf_known, node);
+    if (k->is_unsure && (d->store == NULL || !mf_store_is_away(d->store, 0))) {
+        return NULL;
+    }
     mf_list_remove(&s->lru, &k->link);
     mf_list_push_tail(&s->lru, &k->link);
     return k;
 }
 
-static void forget(struct mf_directory *d, enum mf_entity_kind kind, struct mf_slice id)
+static struct mf_known *look(struct mf_directory *d, enum mf_entity_kind kind,
+                             struct mf_slice id)
 {
-    struct shelf_of_kind *s = &d->kinds[kind];
-    struct mf_map_node *node = mf_map_find(&s->by_id, id);
+    struct mf_map_node *node = mf_map_find(&d->kinds[kind].by_id, id);
 
-    if (node != NULL) {
-        known_free(s, mf_container_of(node, struct mf_known, node));
+    return node == NULL ? NULL : mf_container_of(node, struct mf_known, node);
+}
+
+static bool is_kept(const struct mf_directory *d, enum mf_entity_kind kind)
+{
+    return d->journal != NULL && (kind == MF_ENTITY_USER || kind == MF_ENTITY_AGENT ||
+                                  kind == MF_ENTITY_SESSION);
+}
+
+MF_LOOP static void forget(struct mf_directory *d, enum mf_entity_kind kind,
+                           struct mf_slice id)
+{
+    struct mf_known *k = look(d, kind, id);
+
+    if (k == NULL) {
+        return;
     }
+    if (is_kept(d, kind)) {
+        mf_journal_forget_later(d->journal, kind, id);
+    }
+    known_free(&d->kinds[kind], k);
 }
 
 void mf_directory_forget(struct mf_directory *d, enum mf_entity_kind kind,
@@ -120,53 +150,122 @@ void mf_directory_forget(struct mf_directory *d, enum mf_entity_kind kind,
 }
 
 static int known_fill(struct mf_known *k, enum mf_entity_kind kind,
-                      const struct mf_entity *row)
+                      const struct mf_journal_known *from)
 {
     char *name;
 
-    if (mf_id_from(&k->id, row->id) < 0 ||
-        (row->user_id.n > 0 && mf_id_from(&k->user_id, row->user_id) < 0) ||
-        (row->agent_id.n > 0 && mf_id_from(&k->agent_id, row->agent_id) < 0)) {
+    if (mf_id_from(&k->id, from->id) < 0 ||
+        (from->user_id.n > 0 && mf_id_from(&k->user_id, from->user_id) < 0) ||
+        (from->agent_id.n > 0 && mf_id_from(&k->agent_id, from->agent_id) < 0)) {
         return MF_ECORRUPT;
     }
-    name = mf_strndup(row->name.n > 0 ? row->name.p : "", row->name.n);
+    name = mf_strndup(from->name.n > 0 ? from->name.p : "", from->name.n);
     if (name == NULL) {
         return MF_ENOMEM;
     }
     k->kind = kind;
-    k->name = mf_slice_of(name, row->name.n);
+    k->name = mf_slice_of(name, from->name.n);
     return 0;
+}
+
+/* In the place of one with this id, if there is; NULL: no memory. */
+static struct mf_known *known_put(struct mf_directory *d,
+                                  const struct mf_journal_known *from)
+{
+    enum mf_entity_kind kind = (enum mf_entity_kind)from->kind;
+    struct shelf_of_kind *s = &d->kinds[kind];
+    struct mf_known *old = look(d, kind, from->id);
+    struct mf_known *k = mf_calloc(1, sizeof(*k));
+
+    if (old != NULL) {
+        known_free(s, old);
+    }
+    if (k == NULL || known_fill(k, kind, from) < 0) {
+        mf_free(k);
+        return NULL;
+    }
+    if (mf_map_insert(&s->by_id, &k->node) < 0) {
+        mf_free((char *)(uintptr_t)k->name.p);
+        mf_free(k);
+        return NULL;
+    }
+    mf_list_push_tail(&s->lru, &k->link);
+    return k;
+}
+
+/* The least recently used go; `first` is the id of the first of them. */
+static void make_room(struct mf_directory *d, enum mf_entity_kind kind,
+                      struct mf_id *first)
+{
+    struct shelf_of_kind *s = &d->kinds[kind];
+
+    first->n = 0;
+    while (s->lru.n > d->max_of_kind) {
+        struct mf_known *k =
+            mf_container_of(mf_list_head(&s->lru), struct mf_known, link);
+
+        *first = first->n == 0 ? k->id : *first;
+        known_free(s, k);
+    }
+}
+
+int mf_directory_restore(struct mf_directory *d, const struct mf_journal_known *from)
+{
+    struct mf_id dropped;
+    struct mf_known *k;
+
+    if (from->kind > MF_ENTITY_SESSION) {
+        return 0;
+    }
+    k = known_put(d, from);
+    if (k == NULL) {
+        return MF_ENOMEM;
+    }
+    k->is_unsure = true;
+    make_room(d, k->kind, &dropped);
+    return 0;
+}
+
+/* The same as what the journal's file has: it need not be written again. */
+static bool is_as_kept(const struct mf_known *k, const struct mf_journal_known *row)
+{
+    return k != NULL && mf_slice_eq(mf_id_slice(&k->user_id), row->user_id) &&
+           mf_slice_eq(mf_id_slice(&k->agent_id), row->agent_id) &&
+           mf_slice_eq(k->name, row->name);
 }
 
 void mf_directory_remember(struct mf_directory *d, enum mf_entity_kind kind,
                            const struct mf_entity *row)
 {
-    struct shelf_of_kind *s = &d->kinds[kind];
-    struct mf_known *k;
+    struct mf_journal_known k = {.kind = kind,
+                                 .id = row->id,
+                                 .user_id = row->user_id,
+                                 .agent_id = row->agent_id,
+                                 .name = row->name};
+    bool is_same = is_as_kept(look(d, kind, row->id), &k);
+    struct mf_id dropped;
 
-    forget(d, kind, row->id);
-    k = mf_calloc(1, sizeof(*k));
-    if (k == NULL || known_fill(k, kind, row) < 0) {
-        mf_free(k);
+    if (known_put(d, &k) == NULL) {
         return;
     }
-    if (mf_map_insert(&s->by_id, &k->node) < 0) {
-        mf_free((char *)(uintptr_t)k->name.p);
-        mf_free(k);
-        return;
-    }
-    mf_list_push_tail(&s->lru, &k->link);
-    while (s->lru.n > d->max_of_kind) {
-        known_free(s, mf_container_of(mf_list_head(&s->lru), struct mf_known, link));
+    make_room(d, kind, &dropped);
+    if (is_kept(d, kind) && !is_same) {
+        mf_journal_remember(d->journal, &k, mf_id_slice(&dropped));
     }
 }
 
 static int ask(struct load *ld);
 
-static void load_end(struct load *ld, int rc, const struct mf_known *k)
+MF_LOOP static void load_end(struct load *ld, int rc)
 {
     struct mf_directory_wait *w = ld->wait;
+    const struct mf_known *k = NULL;
 
+    /* What was known before the start is all there is now. */
+    if (rc == 0 || (ld->d->store != NULL && mf_store_is_away(ld->d->store, rc))) {
+        k = look(ld->d, ld->kind, mf_id_slice(&ld->id));
+        rc = k != NULL ? 0 : rc == 0 ? MF_ENOMEM : rc;
+    }
     w->err = ld->req.req.err;
     mf_store_req_fini(&ld->req.req);
     mf_free(ld);
@@ -177,7 +276,6 @@ static void on_loaded(struct mf_store_req *req, int rc)
 {
     struct load *ld = mf_container_of(req, struct load, req.req);
     struct mf_directory *d = ld->d;
-    const struct mf_known *k = NULL;
 
     mf_loop_assert(d->loop);
     if (rc == 0 && ld->n_forgotten != d->n_forgotten) {
@@ -185,19 +283,19 @@ static void on_loaded(struct mf_store_req *req, int rc)
         mf_store_req_fini(req);
         rc = ask(ld);
         if (rc < 0) {
-            load_end(ld, rc, NULL);
+            load_end(ld, rc);
         }
         return;
     }
     if (rc == 0 && ld->req.n_rows == 0) {
         rc = MF_ENOTFOUND;
     }
-    if (rc == 0) {
+    if (rc == MF_ENOTFOUND) {
+        forget(d, ld->kind, mf_id_slice(&ld->id));
+    } else if (rc == 0) {
         mf_directory_remember(d, ld->kind, &ld->req.rows[0]);
-        k = mf_directory_find(d, ld->kind, mf_id_slice(&ld->id));
-        rc = k == NULL ? MF_ENOMEM : 0;
     }
-    load_end(ld, rc, k);
+    load_end(ld, rc);
 }
 
 MF_LOOP static int ask(struct load *ld)
@@ -221,6 +319,7 @@ int mf_directory_load(struct mf_directory *d, enum mf_entity_kind kind,
     struct load *ld;
     int rc;
 
+    w->err = (struct mf_err){0};
     if (!mf_id_is_valid(id)) {
         return MF_ENOTFOUND; /* what is no id, nobody has */
     }
@@ -236,6 +335,7 @@ int mf_directory_load(struct mf_directory *d, enum mf_entity_kind kind,
         rc = ask(ld);
     }
     if (rc < 0) {
+        w->err = ld->req.req.err;
         mf_store_req_fini(&ld->req.req);
         mf_free(ld);
     }

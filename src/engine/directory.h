@@ -3,6 +3,12 @@
  * directory: the users, agents and sessions that were asked for lately, so that an add
  * need not ask the store whose session it is.
  *
+ * Of a remote store it is kept in the journal's file, too (mf_directory_keep), so that
+ * after a restart known sessions go on while the store is away. What a restart found
+ * there is not believed as long as the store can be asked: it may have been deleted or
+ * renamed by somebody else. Our own deletions take it out of the file before they are
+ * answered (mf_journal_forget).
+ *
  * Owns:    copies of ids and names
  * Thread:  loop
  * Limits:  directory.max_sessions of each kind, least recently used dropped
@@ -17,6 +23,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "journal/journal.h"
 #include "store/store.h"
 
 struct mf_directory;
@@ -27,6 +34,7 @@ struct mf_known { /* read-only to callers; lives until the next call on the dire
     enum mf_entity_kind kind;
     struct mf_id id, user_id, agent_id;
     struct mf_slice name; /* the known's own */
+    bool is_unsure;       /* from the journal's file; the store has not said so yet */
 };
 
 struct mf_directory_wait { /* embedded in who asks */
@@ -39,16 +47,22 @@ MF_MUST MF_LOOP int mf_directory_new(struct mf_directory **out, struct mf_store 
                                      size_t max_of_kind);
 MF_LOOP void mf_directory_free(struct mf_directory *d); /* nothing under way */
 
+/* From now on what is remembered is kept in this journal, too. */
+MF_LOOP void mf_directory_keep(struct mf_directory *d, struct mf_journal *j);
+/* One that was kept; before the loop runs. MF_ENOMEM. */
+MF_MUST MF_LOOP int mf_directory_restore(struct mf_directory *d,
+                                         const struct mf_journal_known *k);
 /* The store is about to be closed: it is asked no more (MF_ECLOSED). */
 MF_LOOP void mf_directory_stop(struct mf_directory *d);
 /* Grows with each deletion: a row read from the store before must not be remembered
  * after one. */
 MF_LOOP uint64_t mf_directory_n_forgotten(const struct mf_directory *d);
 
-/* What is remembered, or NULL. */
+/* What is remembered, or NULL. What is unsure only while the store is away. */
 MF_LOOP const struct mf_known *
 mf_directory_find(struct mf_directory *d, enum mf_entity_kind kind, struct mf_slice id);
-/* Asks the store; `done` once, later. */
+/* Asks the store; `done` once, later. A store that is away leaves what is unsure. On an
+ * error nothing is under way, and w->err says why. */
 MF_MUST MF_LOOP int mf_directory_load(struct mf_directory *d, enum mf_entity_kind kind,
                                       struct mf_slice id, struct mf_directory_wait *w);
 /* The store confirmed this row. Forgetting to remember costs a visit, no more. */

@@ -391,6 +391,28 @@ static void start_tick(struct mf_engine *e)
     MF_ASSERT(uv_timer_start(&e->pace_timer, on_pace, PACE_MS, PACE_MS) == 0);
 }
 
+MF_LOOP static int on_known(const struct mf_journal_known *k, void *arg)
+{
+    struct mf_engine *e = arg;
+
+    return mf_directory_restore(e->directory, k);
+}
+
+/* A store on this disk is never away: nothing need be kept of it. */
+MF_LOOP static int restore_known(struct mf_engine *e, struct mf_err *err)
+{
+    int rc;
+
+    e->store_is_remote = e->store->info.is_remote;
+    if (!e->store_is_remote) {
+        return 0;
+    }
+    rc = mf_journal_each_known(e->journal, e->conf->directory_max_sessions, on_known, e,
+                               err);
+    mf_directory_keep(e->directory, e->journal);
+    return rc;
+}
+
 static void init_seqs(struct mf_engine *e)
 {
     const struct mf_store_info *info = &e->store->info;
@@ -435,6 +457,9 @@ int mf_engine_open(struct mf_engine **out, struct mf_loop *l,
     }
     if (rc == 0) {
         rc = mf_journal_replay(e->journal, on_replayed, e, err);
+    }
+    if (rc == 0) {
+        rc = restore_known(e, err);
     }
     start_tick(e);
     if (rc < 0) {

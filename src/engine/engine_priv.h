@@ -38,6 +38,7 @@ struct mf_engine {
     bool owns_model;
     struct mf_journal *journal;
     struct mf_store *store;
+    bool store_is_remote;
     struct mf_buffers *buffers;
     struct mf_embed *embed;
     struct mf_service *service;

@@ -2,6 +2,7 @@
 /* Users, agents, sessions, knowledge, keys: reading, changing, deleting. */
 #include "engine/entity_work.h"
 
+#include "base/log.h"
 #include "base/wallclock.h"
 
 #include <string.h>
@@ -374,6 +375,37 @@ MF_LOOP static void forget_deleted(struct mf_entity_work *w)
     }
 }
 
+static void on_forgotten(struct mf_journal_forget *f, int rc)
+{
+    struct mf_entity_work *w = mf_container_of(f, struct mf_entity_work, forget);
+
+    mf_loop_assert(w->e->loop);
+    if (rc < 0) { /* it is deleted all the same */
+        mf_log_warn("journal_forget_failed", "code=%s", mf_code_name(rc));
+    }
+    mf_entity_work_finish(w, 0);
+}
+
+/* What a remote store deleted must not be there again after a restart while the store
+ * is away: it leaves the journal's file before the answer. (Before the deletion it
+ * might be remembered once more until then.) */
+MF_LOOP static void finish_deleted(struct mf_entity_work *w)
+{
+    bool is_kept = w->c->kind == MF_ENTITY_USER || w->c->kind == MF_ENTITY_AGENT ||
+                   w->c->kind == MF_ENTITY_SESSION;
+
+    if (!is_kept || !w->e->store_is_remote || w->e->journal == NULL) {
+        mf_entity_work_finish(w, 0);
+        return;
+    }
+    w->forget =
+        (struct mf_journal_forget){.kind = w->c->kind,
+                                   .id = w->c->in.id,
+                                   .with_owned = w->c->kind != MF_ENTITY_SESSION,
+                                   .done = on_forgotten};
+    mf_journal_forget(w->e->journal, &w->forget);
+}
+
 static void on_deleted(struct mf_store_req *req, int rc)
 {
     struct mf_entity_work *w = mf_container_of(req, struct mf_entity_work, req.req);
@@ -388,8 +420,11 @@ static void on_deleted(struct mf_store_req *req, int rc)
         return;
     }
     forget_deleted(w);
-    rc = w->req.n_rows == 0 && w->c->n_ids == 0 ? mf_entity_not_found(w) : 0;
-    mf_entity_work_finish(w, rc);
+    if (w->req.n_rows == 0 && w->c->n_ids == 0) {
+        mf_entity_work_finish(w, mf_entity_not_found(w));
+        return;
+    }
+    finish_deleted(w);
 }
 
 MF_LOOP static void delete_now(struct mf_entity_work *w)

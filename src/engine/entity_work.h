@@ -25,7 +25,8 @@ struct mf_entity_work {
     size_t n_ins;
     struct mf_index_text *texts; /* knowledge */
     struct mf_index_job job;
-    struct mf_buf response; /* of an Idempotency-Key */
+    struct mf_journal_forget forget; /* what was deleted, in the journal's file */
+    struct mf_buf response;          /* of an Idempotency-Key */
     struct mf_store_idem idem;
     bool has_req, has_settle, is_creating;
     bool in_verb; /* nothing may be done before the verb returned */

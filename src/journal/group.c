@@ -22,11 +22,15 @@ void mf_group_init(struct mf_group *g, const struct mf_group_limits *lim)
     mf_list_init(&g->appends);
     mf_list_init(&g->erases);
     mf_list_init(&g->parks);
+    mf_list_init(&g->notes);
     mf_list_init(&g->sent_appends);
     mf_list_init(&g->sent_parks);
+    mf_list_init(&g->sent_notes);
     mf_list_init(&g->done_appends);
     mf_list_init(&g->done_erases);
     mf_list_init(&g->done_parks);
+    mf_list_init(&g->done_forgets);
+    mf_list_init(&g->done_notes);
 }
 
 void mf_group_restore(struct mf_group *g, uint64_t bytes)
@@ -117,9 +121,39 @@ void mf_group_park(struct mf_group *g, struct mf_journal_park *p)
     mf_list_push_tail(p->rc < 0 ? &g->done_parks : &g->parks, &p->link);
 }
 
+static struct mf_jnote *note_of(struct mf_link *k)
+{
+    return mf_container_of(k, struct mf_jnote, link);
+}
+
+/* Who waits is told; the note need not be awaited any more. */
+static void tell_note(struct mf_group *g, struct mf_jnote *n, int rc)
+{
+    if (n->asked != NULL) {
+        n->asked->rc = rc;
+        mf_list_push_tail(&g->done_forgets, &n->asked->link);
+        n->asked = NULL;
+    }
+}
+
+void mf_group_note(struct mf_group *g, struct mf_jnote *n)
+{
+    int rc = refusal(g);
+
+    if (rc < 0 || (n->asked == NULL && g->notes.n >= MF_GROUP_WAITING_NOTES)) {
+        tell_note(g, n, rc);
+        mf_list_push_tail(&g->done_notes, &n->link);
+        return;
+    }
+    g->n_awaited += n->asked != NULL;
+    mf_list_push_tail(&g->notes, &n->link);
+}
+
+/* Notes alone are no reason for a commit, except for the last one. */
 static bool has_line(const struct mf_group *g)
 {
-    return g->appends.n > 0 || g->erases.n > 0 || g->parks.n > 0;
+    return g->appends.n > 0 || g->erases.n > 0 || g->parks.n > 0 || g->n_awaited > 0 ||
+           (g->is_closing && g->notes.n > 0);
 }
 
 static void take_appends(struct mf_group *g)
@@ -171,6 +205,18 @@ static void take_parks(struct mf_group *g)
     }
 }
 
+static void take_notes(struct mf_group *g)
+{
+    size_t max = g->sent_appends.n > 0 ? MF_GROUP_NOTES_BESIDE : MF_GROUP_MAX_NOTES;
+
+    while (g->notes.n > 0 && g->sent_notes.n < max) {
+        struct mf_jnote *n = note_of(mf_list_pop_head(&g->notes));
+
+        g->n_awaited -= n->asked != NULL;
+        mf_list_push_tail(&g->sent_notes, &n->link);
+    }
+}
+
 static bool is_probe_due(const struct mf_group *g, uint64_t now_ms)
 {
     return g->is_refused || (g->is_low && now_ms >= g->retry_at_ms);
@@ -203,6 +249,7 @@ enum mf_group_work mf_group_seal(struct mf_group *g, uint64_t now_ms)
     take_appends(g);
     take_erases(g);
     take_parks(g);
+    take_notes(g);
     g->in_flight = MF_GROUP_COMMIT;
     return g->in_flight;
 }
@@ -250,9 +297,23 @@ static void fail_parks(struct mf_group *g, int rc)
     mf_list_move(&g->done_parks, &g->parks);
 }
 
-/* Sent erases and parks stand in line again, where they stood. */
-static void take_back(struct mf_group *g)
+static void end_notes(struct mf_group *g, struct mf_list *from, int rc)
 {
+    mf_list_each (from, k) {
+        tell_note(g, note_of(k), rc);
+    }
+    mf_list_move(&g->done_notes, from);
+}
+
+/* Sent erases, parks and notes stand in line again, where they stood. Who waits for a
+ * note is told that it is not on disk. */
+static void take_back(struct mf_group *g, int rc)
+{
+    mf_list_each (&g->sent_notes, n) {
+        tell_note(g, note_of(n), rc);
+    }
+    mf_list_move(&g->sent_notes, &g->notes);
+    mf_list_move(&g->notes, &g->sent_notes);
     mf_list_each (&g->erases, k) {
         erase_of(k)->sealed = erase_of(k)->at;
     }
@@ -269,6 +330,8 @@ static void fail_line(struct mf_group *g, int rc)
     end_appends(g, &g->appends, rc);
     fail_erases(g, rc);
     fail_parks(g, rc);
+    end_notes(g, &g->notes, rc);
+    g->n_awaited = 0;
 }
 
 static void end_erases(struct mf_group *g)
@@ -292,14 +355,14 @@ static void die(struct mf_group *g)
 {
     g->is_dead = true;
     end_appends(g, &g->sent_appends, MF_EFATAL);
-    take_back(g);
+    take_back(g, MF_EFATAL);
     fail_line(g, MF_EFATAL);
 }
 
 static void refuse(struct mf_group *g, int rc, uint64_t now_ms)
 {
     end_appends(g, &g->sent_appends, rc);
-    take_back(g);
+    take_back(g, rc);
     count_failure(g, now_ms);
     if (rc == MF_ENOSPC) {
         g->is_refused = true;
@@ -319,6 +382,7 @@ static void succeed(struct mf_group *g, const struct mf_group_result *r)
     end_appends(g, &g->sent_appends, 0);
     end_erases(g);
     mf_list_move(&g->done_parks, &g->sent_parks);
+    end_notes(g, &g->sent_notes, 0);
 }
 
 void mf_group_finish(struct mf_group *g, const struct mf_group_result *r,
@@ -361,5 +425,6 @@ bool mf_group_is_idle(const struct mf_group *g)
 {
     return g->in_flight == MF_GROUP_NOTHING && !has_line(g) &&
            mf_list_is_empty(&g->done_appends) && mf_list_is_empty(&g->done_erases) &&
-           mf_list_is_empty(&g->done_parks);
+           mf_list_is_empty(&g->done_parks) && mf_list_is_empty(&g->done_forgets) &&
+           mf_list_is_empty(&g->done_notes);
 }

@@ -21,7 +21,7 @@
 
 #include "base/base.h"
 #include "base/list.h"
-#include "journal/journal.h"
+#include "journal/known.h"
 
 #define MF_GROUP_FIRST_RETRY_MS UINT64_C(100)
 #define MF_GROUP_MAX_RETRY_MS   UINT64_C(5000)
@@ -31,6 +31,12 @@
 /* Each erased round may touch a page of its own. Beside rounds, which somebody waits
  * for, a commit takes so many, or twice as many as rounds: erasing keeps pace. */
 #define MF_GROUP_ERASES_BESIDE  64
+
+/* Notes (known.h) go along with what is committed anyway: so many beside rounds, more
+ * without. A note that somebody waits for has a commit made. */
+#define MF_GROUP_MAX_NOTES     256
+#define MF_GROUP_NOTES_BESIDE  32
+#define MF_GROUP_WAITING_NOTES 1024 /* then new ones are dropped */
 
 struct mf_group_limits {
     uint64_t max_bytes;
@@ -47,10 +53,13 @@ enum mf_group_work { MF_GROUP_NOTHING, MF_GROUP_COMMIT, MF_GROUP_CHECKPOINT };
 
 struct mf_group {
     struct mf_group_limits lim;
-    struct mf_list appends, erases, parks; /* in line */
-    struct mf_list sent_appends, sent_parks;
+    struct mf_list appends, erases, parks, notes; /* in line */
+    struct mf_list sent_appends, sent_parks, sent_notes;
+    size_t n_awaited;     /* notes in line that somebody waits for */
     size_t n_sent_erases; /* seqs; sent erases stay in line, marked by `sealed` */
     struct mf_list done_appends, done_erases, done_parks; /* to be told their rc */
+    struct mf_list done_forgets;                          /* likewise */
+    struct mf_list done_notes;                            /* to be freed */
     enum mf_group_work in_flight;
     bool is_probe;  /* the commit in flight finds out whether there is room again */
     uint64_t bytes; /* rounds in line, in flight and in the journal */
@@ -82,8 +91,10 @@ MF_ANY void mf_group_erase(struct mf_group *g, struct mf_journal_erase *e);
 /* `p->rc` is set: what is not 0 is told as it is. */
 MF_ANY void mf_group_park(struct mf_group *g, struct mf_journal_park *p);
 
-/* What is to be done now. After MF_GROUP_COMMIT: sent_appends, sent_parks and
- * mf_group_sent_erases tell what is in it; it may be empty (is_probe). */
+MF_ANY void mf_group_note(struct mf_group *g, struct mf_jnote *n);
+
+/* What is to be done now. After MF_GROUP_COMMIT: sent_appends, sent_parks, sent_notes
+ * and mf_group_sent_erases tell what is in it; it may be empty (is_probe). */
 MF_MUST MF_ANY enum mf_group_work mf_group_seal(struct mf_group *g, uint64_t now_ms);
 /* Writes the n_sent_erases seqs of the commit in flight. */
 MF_ANY void mf_group_sent_erases(const struct mf_group *g, uint64_t *seqs);

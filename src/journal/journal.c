@@ -21,6 +21,7 @@ struct journal_job {
     struct mf_item **items;
     uint64_t *erase;
     struct mf_jlog_park parks[MF_GROUP_MAX_PARKS];
+    struct mf_jnote *notes[MF_GROUP_MAX_NOTES];
 };
 
 struct mf_journal {
@@ -76,6 +77,7 @@ MF_LOOP static void fill_batch(struct mf_journal *j)
     *b = (struct mf_jlog_batch){.items = j->job.items,
                                 .erase = j->job.erase,
                                 .parks = j->job.parks,
+                                .notes = j->job.notes,
                                 .is_probe = g->is_probe,
                                 .now_ms = mf_loop_now_ms(j->loop)};
     if (j->job.work == MF_GROUP_CHECKPOINT) {
@@ -89,6 +91,9 @@ MF_LOOP static void fill_batch(struct mf_journal *j)
         struct mf_journal_park *p = mf_container_of(k, struct mf_journal_park, link);
 
         j->job.parks[b->n_parks++] = (struct mf_jlog_park){p->seq, p->copy, 0};
+    }
+    mf_list_each (&g->sent_notes, k) {
+        j->job.notes[b->n_notes++] = mf_container_of(k, struct mf_jnote, link);
     }
     mf_group_sent_erases(g, j->job.erase);
     b->n_erase = g->n_sent_erases;
@@ -165,19 +170,31 @@ MF_LOOP static void tell_park(struct mf_journal_park *p)
     }
 }
 
+MF_LOOP static void free_notes(struct mf_journal *j)
+{
+    struct mf_link *k;
+
+    while ((k = mf_list_pop_head(&j->group.done_notes)) != NULL) {
+        mf_free(mf_container_of(k, struct mf_jnote, link));
+    }
+}
+
 /* Each `done` may put new requests in line, which are told in a later turn at the
  * earliest: only what is there now is told now. */
 MF_LOOP static void tell_done(struct mf_journal *j)
 {
-    struct mf_list appends, erases, parks;
+    struct mf_list appends, erases, parks, forgets;
     struct mf_link *k;
 
     mf_list_init(&appends);
     mf_list_init(&erases);
     mf_list_init(&parks);
+    mf_list_init(&forgets);
     mf_list_move(&appends, &j->group.done_appends);
     mf_list_move(&erases, &j->group.done_erases);
     mf_list_move(&parks, &j->group.done_parks);
+    mf_list_move(&forgets, &j->group.done_forgets);
+    free_notes(j);
     while ((k = mf_list_pop_head(&appends)) != NULL) {
         tell_append(mf_container_of(k, struct mf_journal_append, link));
     }
@@ -186,6 +203,12 @@ MF_LOOP static void tell_done(struct mf_journal *j)
     }
     while ((k = mf_list_pop_head(&parks)) != NULL) {
         tell_park(mf_container_of(k, struct mf_journal_park, link));
+    }
+    while ((k = mf_list_pop_head(&forgets)) != NULL) {
+        struct mf_journal_forget *f =
+            mf_container_of(k, struct mf_journal_forget, link);
+
+        f->done(f, f->rc);
     }
 }
 
@@ -299,6 +322,41 @@ void mf_journal_park(struct mf_journal *j, struct mf_journal_park *p)
     }
     mf_group_park(&j->group, p);
     mf_loop_at_turn_end(j->loop, &j->hook);
+}
+
+MF_LOOP static void put_note(struct mf_journal *j, struct mf_jnote *n)
+{
+    if (n == NULL) {
+        return; /* no memory: see mf_journal_remember */
+    }
+    mf_group_note(&j->group, n);
+    mf_loop_at_turn_end(j->loop, &j->hook);
+}
+
+void mf_journal_remember(struct mf_journal *j, const struct mf_journal_known *k,
+                         struct mf_slice drop)
+{
+    put_note(j, mf_jnote_remember(k, drop));
+}
+
+void mf_journal_forget_later(struct mf_journal *j, unsigned kind, struct mf_slice id)
+{
+    put_note(j, mf_jnote_forget(kind, id));
+}
+
+void mf_journal_forget(struct mf_journal *j, struct mf_journal_forget *f)
+{
+    struct mf_jnote *n = mf_jnote_forget(f->kind, f->id);
+
+    if (n == NULL) {
+        f->rc = MF_ENOMEM;
+        mf_list_push_tail(&j->group.done_forgets, &f->link);
+        mf_loop_at_turn_end(j->loop, &j->hook);
+        return;
+    }
+    n->asked = f;
+    n->with_owned = f->with_owned;
+    put_note(j, n);
 }
 
 static int check_config(const struct mf_journal_config *cfg, struct mf_err *err)
@@ -436,6 +494,12 @@ int mf_journal_replay(struct mf_journal *j, mf_journal_replay_fn each, void *arg
     struct replay_to to = {j, each, arg};
 
     return mf_jlog_replay(j->job.log, j->accept_loss, count_replayed, &to, err);
+}
+
+int mf_journal_each_known(struct mf_journal *j, size_t max_of_kind,
+                          mf_journal_known_fn each, void *arg, struct mf_err *err)
+{
+    return mf_jknown_each(j->job.log->db, max_of_kind, each, arg, err);
 }
 
 uint64_t mf_journal_next_seq(const struct mf_journal *j)

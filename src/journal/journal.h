@@ -104,6 +104,45 @@ struct mf_journal_park {
 
 MF_LOOP void mf_journal_park(struct mf_journal *j, struct mf_journal_park *p);
 
+/* ---- what is known of a remote store ---- */
+
+struct mf_journal_known {
+    unsigned kind; /* the caller's word */
+    struct mf_slice id, user_id, agent_id, name;
+};
+
+/* Keeps `k` (copied) in place of the one of its kind and id, and no longer the one with
+ * the id `drop` (may be empty). Goes along with the next commit that is made anyway,
+ * not more than some of them with each. Without memory, or with very many in line, it
+ * is lost: it costs whoever remembers it a look at the store, no more. */
+MF_LOOP void mf_journal_remember(struct mf_journal *j, const struct mf_journal_known *k,
+                                 struct mf_slice drop);
+
+/* No longer kept; with_owned: nor all that have it as user or agent. Whoever waits
+ * (`done`) has a commit made. On an error it is not on disk: after MF_ENOSPC it still
+ * stands in line. */
+struct mf_journal_forget {
+    unsigned kind;
+    struct mf_slice id; /* copied */
+    bool with_owned;
+    void (*done)(struct mf_journal_forget *f, int rc); /* not NULL */
+    struct mf_link link;                               /* zeroed */
+    /* the journal's own */
+    int rc;
+};
+
+MF_LOOP void mf_journal_forget(struct mf_journal *j, struct mf_journal_forget *f);
+/* The same for one that nobody waits for: as mf_journal_remember. */
+MF_LOOP void mf_journal_forget_later(struct mf_journal *j, unsigned kind,
+                                     struct mf_slice id);
+
+/* Gives what was kept, at most max_of_kind of each kind, those remembered last, oldest
+ * first. Before the loop runs. A non-zero answer ends it and is returned. */
+typedef int (*mf_journal_known_fn)(const struct mf_journal_known *k, void *arg);
+MF_MUST MF_ANY int mf_journal_each_known(struct mf_journal *j, size_t max_of_kind,
+                                         mf_journal_known_fn each, void *arg,
+                                         struct mf_err *err);
+
 MF_LOOP uint64_t mf_journal_bytes(const struct mf_journal *j); /* rounds not erased */
 MF_LOOP bool mf_journal_is_full(const struct mf_journal *j);   /* disk full, retrying */
 MF_LOOP bool mf_journal_is_dead(const struct mf_journal *j);   /* fatal happened */

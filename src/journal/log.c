@@ -32,6 +32,10 @@ static const char *const sqls[MF_JLOG_N_STMTS] = {
                       " WHERE seq = ?1"),
     [MF_JLOG_UNPARK] = "DELETE FROM parked WHERE seq = ?1",
     [MF_JLOG_SET_NEXT] = "INSERT OR REPLACE INTO meta VALUES('next_seq', ?1)",
+    [MF_JLOG_KNOWN_PUT] = "INSERT OR REPLACE INTO known VALUES(?1, ?2, ?3, ?4, ?5)",
+    [MF_JLOG_KNOWN_DROP] = "DELETE FROM known WHERE kind = ?1 AND id = ?2",
+    [MF_JLOG_KNOWN_DROP_OWNED] =
+        "DELETE FROM known WHERE user_id = ?2 OR agent_id = ?2",
 };
 
 static uint64_t clock_us(void)
@@ -128,6 +132,53 @@ static int park(struct mf_jlog *log, struct mf_jlog_park *p)
     return rc;
 }
 
+static int bind_text(sqlite3_stmt *st, int at, struct mf_slice s)
+{
+    return sqlite3_bind_text64(st, at, s.n > 0 ? s.p : "", s.n, SQLITE_STATIC,
+                               SQLITE_UTF8);
+}
+
+static int drop_known(struct mf_jlog *log, enum mf_jlog_stmt which, unsigned kind,
+                      struct mf_slice id)
+{
+    sqlite3_stmt *st = log->stmts[which];
+    int rc = bind_text(st, 2, id);
+
+    if (rc == SQLITE_OK && which == MF_JLOG_KNOWN_DROP) {
+        rc = sqlite3_bind_int64(st, 1, kind);
+    }
+    return rc == SQLITE_OK ? act(log, which) : rc;
+}
+
+static int put_known(struct mf_jlog *log, const struct mf_journal_known *k)
+{
+    sqlite3_stmt *st = log->stmts[MF_JLOG_KNOWN_PUT];
+    const struct mf_slice texts[] = {k->id, k->user_id, k->agent_id, k->name};
+    int rc = sqlite3_bind_int64(st, 1, k->kind);
+
+    for (int i = 0; i < (int)mf_countof(texts) && rc == SQLITE_OK; i++) {
+        rc = bind_text(st, i + 2, texts[i]);
+    }
+    return rc == SQLITE_OK ? act(log, MF_JLOG_KNOWN_PUT) : rc;
+}
+
+static int note(struct mf_jlog *log, const struct mf_jnote *n)
+{
+    unsigned kind = n->what.kind;
+    int rc;
+
+    if (!n->is_forget) {
+        rc = put_known(log, &n->what);
+        return rc == SQLITE_OK && n->drop.n > 0
+                   ? drop_known(log, MF_JLOG_KNOWN_DROP, kind, n->drop)
+                   : rc;
+    }
+    rc = drop_known(log, MF_JLOG_KNOWN_DROP, kind, n->what.id);
+    return rc == SQLITE_OK && n->with_owned
+               ? drop_known(log, MF_JLOG_KNOWN_DROP_OWNED, kind, n->what.id)
+               : rc;
+}
+
 static int set_next(struct mf_jlog *log, uint64_t next)
 {
     int rc = bind_seq(log->stmts[MF_JLOG_SET_NEXT], next);
@@ -152,6 +203,9 @@ static int fill(struct mf_jlog *log, struct mf_jlog_batch *b, uint64_t next)
     }
     for (size_t i = 0; i < b->n_parks && rc == SQLITE_OK; i++) {
         rc = park(log, &b->parks[i]);
+    }
+    for (size_t i = 0; i < b->n_notes && rc == SQLITE_OK; i++) {
+        rc = note(log, b->notes[i]);
     }
     /* The rounds tell the greatest seq themselves until they are erased. */
     if (rc == SQLITE_OK && (b->is_probe || (b->n_erase > 0 && next > log->kept_next))) {

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "item/item.h"
+#include "journal/known.h"
 #include "journal/lock.h"
 
 #include <sqlite3.h>
@@ -32,6 +33,9 @@ enum mf_jlog_stmt {
     MF_JLOG_PARK,
     MF_JLOG_UNPARK,
     MF_JLOG_SET_NEXT,
+    MF_JLOG_KNOWN_PUT,
+    MF_JLOG_KNOWN_DROP,
+    MF_JLOG_KNOWN_DROP_OWNED,
     MF_JLOG_N_STMTS
 };
 
@@ -68,6 +72,8 @@ struct mf_jlog_batch {
     size_t n_erase;
     struct mf_jlog_park *parks;
     size_t n_parks;
+    struct mf_jnote *const *notes;
+    size_t n_notes;
     bool is_probe; /* checkpoint first, write something in any case */
     uint64_t now_ms;
 

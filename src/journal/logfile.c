@@ -28,17 +28,26 @@ static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE;"
                                "PRAGMA temp_store=MEMORY;"
                                "PRAGMA cache_size=-32768;";
 
+/* Oldest dropped first: by rowid, which a row that is put again gets anew. */
+#define KNOWN_TABLE                                                                    \
+    "CREATE TABLE known(kind INTEGER NOT NULL, id TEXT NOT NULL,"                      \
+    " user_id TEXT NOT NULL, agent_id TEXT NOT NULL, name TEXT NOT NULL,"              \
+    " PRIMARY KEY(kind, id));"
+
+/* steps[i] makes format i + 1 of format i; there is none for the first. */
+static const char *const steps[] = {NULL, KNOWN_TABLE "PRAGMA user_version=2;"};
+_Static_assert(mf_countof(steps) == MF_LOGFILE_VERSION, "a step for each format");
+
 static const char schema[] =
     "BEGIN;"
     "CREATE TABLE rounds(seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);"
     "CREATE TABLE parked(seq INTEGER PRIMARY KEY, reason TEXT NOT NULL,"
     " at INTEGER NOT NULL);"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL);"
-    "INSERT INTO meta VALUES('next_seq', 1);"
-    "PRAGMA application_id=" TEXT(MF_LOGFILE_APP_ID) ";"
-                                                     "PRAGMA user_version=" TEXT(
-                                                         MF_LOGFILE_VERSION) ";"
-                                                                             "COMMIT;";
+    "INSERT INTO meta VALUES('next_seq', 1);" KNOWN_TABLE "PRAGMA application_id=" TEXT(
+        MF_LOGFILE_APP_ID) ";"
+                           "PRAGMA user_version=" TEXT(MF_LOGFILE_VERSION) ";"
+                                                                           "COMMIT;";
 
 int mf_logfile_path(struct mf_path *path, const char *dir, const char *name,
                     struct mf_err *err)
@@ -394,6 +403,23 @@ static int check_kind(sqlite3 *db, struct mf_err *err)
     return 0;
 }
 
+/* Forward only: what an older memfuse made becomes ours, all steps or none. */
+static int migrate(sqlite3 *db, struct mf_err *err)
+{
+    int64_t version = 0;
+    int rc = read_number(db, "PRAGMA user_version", &version, err);
+
+    if (rc < 0 || version >= MF_LOGFILE_VERSION) {
+        return rc;
+    }
+    rc = mf_logfile_run(db, "BEGIN IMMEDIATE", "cannot be brought up to date", err);
+    for (; rc == 0 && version < MF_LOGFILE_VERSION; version++) {
+        rc = mf_logfile_run(db, steps[version], "cannot be brought up to date", err);
+    }
+    return rc < 0 ? rc
+                  : mf_logfile_run(db, "COMMIT", "cannot be brought up to date", err);
+}
+
 /* The b-trees hold together; what is in the records is the replay's to check. */
 static int check_structure(sqlite3 *db, struct mf_err *err)
 {
@@ -437,6 +463,9 @@ int mf_logfile_open(sqlite3 **out, const char *dir, struct mf_err *err)
     }
     if (rc == 0) {
         rc = check_structure(*out, err);
+    }
+    if (rc == 0) {
+        rc = migrate(*out, err);
     }
     if (rc < 0) {
         (void)sqlite3_close(*out);

@@ -18,7 +18,7 @@
 #include <limits.h>
 #include <sqlite3.h>
 
-#define MF_LOGFILE_VERSION  1          /* user_version */
+#define MF_LOGFILE_VERSION  2          /* user_version */
 #define MF_LOGFILE_APP_ID   0x6d666a31 /* application_id, "mfj1" */
 #define MF_LOGFILE_NAME     "journal.db"
 #define MF_LOGFILE_WAL      MF_LOGFILE_NAME "-wal"

@@ -6,7 +6,7 @@ target_link_libraries(journal_child PRIVATE mf_journal)
 mf_test(journal_record SOURCES unit/test_journal_record.c unit/journal_items.c
         DEPENDS journal)
 mf_test(journal_group SOURCES unit/test_journal_group.c DEPENDS journal)
-foreach(name log damage fault loop crash)
+foreach(name log damage fault loop crash known)
   mf_test(journal_${name}
     SOURCES unit/test_journal_${name}.c unit/journal_kit.c unit/journal_logkit.c
             unit/journal_items.c lib/fault_vfs.c

@@ -200,3 +200,73 @@ MF_TEST(directory, without_memory_it_fails_or_forgets_and_loses_nothing)
     }
     fix_close(&f);
 }
+
+/* ---- kept over a restart ---- */
+
+static void stub_health(const struct mf_store *s, struct mf_store_health *out)
+{
+    out->is_up = s->info.n_pending == 0; /* a word between the cases and this */
+}
+
+static const struct mf_journal_known kept = {.kind = MF_ENTITY_SESSION,
+                                             .id = {"s1", 2},
+                                             .user_id = {"user", 4},
+                                             .agent_id = {"agent", 5},
+                                             .name = {"old", 3}};
+
+MF_LOOP static void make_remote(struct fix *f, struct mf_store_ops *ops)
+{
+    *ops = *f->store.base.ops;
+    ops->health = stub_health;
+    f->store.base.ops = ops;
+    f->store.base.info.is_remote = true;
+}
+
+MF_TEST(directory, does_not_believe_what_was_kept_while_the_store_can_be_asked)
+{
+    struct mf_entity row = session("s1", "new");
+    struct mf_store_ops ops;
+    struct asker a;
+    struct fix f;
+
+    fix_open(&f, 4);
+    make_remote(&f, &ops);
+    MF_CHECK_OK(mf_directory_restore(f.d, &kept));
+    MF_CHECK(!knows(&f, "s1"));
+    f.store.base.info.n_pending = 1;
+    MF_CHECK(knows(&f, "s1"));
+    f.store.base.info.n_pending = 0;
+    MF_CHECK(!knows(&f, "s1"));
+    MF_CHECK_OK(load(&f, &a, "s1"));
+    answer(&f, 0, &row);
+    MF_CHECK_STR(a.name, "new");
+    MF_CHECK(knows(&f, "s1"));
+    fix_close(&f);
+}
+
+MF_TEST(directory, takes_what_was_kept_when_the_store_says_that_it_is_away)
+{
+    struct mf_store_ops ops;
+    struct asker a;
+    struct fix f;
+
+    fix_open(&f, 4);
+    make_remote(&f, &ops);
+    MF_CHECK_OK(mf_directory_restore(f.d, &kept));
+    MF_CHECK_OK(load(&f, &a, "s1"));
+    stub_answer(&f.store, 0, MF_EUNAVAILABLE);
+    MF_CHECK_OK(a.rc);
+    MF_CHECK_STR(a.name, "old");
+    MF_CHECK_OK(load(&f, &a, "s2")); /* this one was never known */
+    stub_answer(&f.store, 1, MF_EUNAVAILABLE);
+    MF_CHECK_INT(a.rc, MF_EUNAVAILABLE);
+    MF_CHECK_OK(load(&f, &a, "s1"));
+    stub_answer(&f.store, 2, MF_EDB); /* it is there, and something is wrong with it */
+    MF_CHECK_INT(a.rc, MF_EDB);
+    MF_CHECK_OK(load(&f, &a, "s1"));
+    stub_answer(&f.store, 3, MF_ENOTFOUND); /* it was deleted meanwhile */
+    MF_CHECK_INT(a.rc, MF_ENOTFOUND);
+    f.store.base.info.n_pending = 1;
+    MF_CHECK(!knows(&f, "s1"));
+    fix_close(&f);
+}

@@ -49,7 +49,7 @@ MF_TEST(jlog, uses_wal_with_full_sync_large_pages_and_no_shared_memory)
     static const char *const pragmas[][2] = {
         {"PRAGMA journal_mode", "wal"},     {"PRAGMA synchronous", "2"},
         {"PRAGMA page_size", "8192"},       {"PRAGMA locking_mode", "exclusive"},
-        {"PRAGMA wal_autocheckpoint", "0"}, {"PRAGMA user_version", "1"},
+        {"PRAGMA wal_autocheckpoint", "0"}, {"PRAGMA user_version", "2"},
         {"PRAGMA auto_vacuum", "0"}};
     struct mf_jlog *log = kit_open_log(mf_test_tmpdir());
 
@@ -254,8 +254,8 @@ MF_TEST(jlog, refuses_a_file_of_a_newer_version)
     const char *dir = mf_test_tmpdir();
 
     mf_jlog_close(kit_open_log(dir));
-    kit_sql(kit_in(dir, "journal.db"), "PRAGMA user_version=2");
-    kit_check_open_fails(dir, MF_EINVAL, "newer memfuse (format 2, this one knows 1)");
+    kit_sql(kit_in(dir, "journal.db"), "PRAGMA user_version=3");
+    kit_check_open_fails(dir, MF_EINVAL, "newer memfuse (format 3, this one knows 2)");
 }
 
 MF_TEST(jlog, refuses_a_foreign_file_and_leaves_it_alone)
