@@ -19,6 +19,7 @@
 # and may set
 #   MF_TEST_PG_FSYNC=on the server syncs; off by default, as no test cuts the power
 #   MF_TEST_PG_CONF     lines for postgresql.conf
+#   MF_TEST_PG_BASE     what the names of the folders begin with
 #
 # Exit code: the command's; 77 with a sentence when there is no such server here.
 set -euo pipefail
@@ -154,7 +155,7 @@ if [ "$version" = citus ] && [ -z "${CITUS_SRC:-}" ]; then
 fi
 
 # A short path: that of a socket ends at 107 bytes.
-base=/tmp/mfpg-$(id -u)
+base=${MF_TEST_PG_BASE:-/tmp/mfpg-$(id -u)}
 exec 8>"$base.lock"
 flock 8
 remove_leftovers
@@ -163,7 +164,6 @@ chmod 755 "$home"
 exec 9>"$home/lock"
 flock 9
 [ "$(id -u)" != 0 ] || chown 65534:65534 "$home"
-: >"$home/lock"
 stopped=no
 child=
 clean() {
