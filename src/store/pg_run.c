@@ -119,6 +119,9 @@ MF_LOOP static void stop_clock(struct mf_pg_run *run)
     if (mf_link_is_on(&run->wait_link)) {
         mf_list_remove(&run->runner->waiting, &run->wait_link);
     }
+    if (mf_list_is_empty(&run->runner->waiting)) { /* it would keep the loop running */
+        (void)uv_timer_stop(&run->runner->timer);
+    }
 }
 
 void mf_pg_run_give_back(struct mf_pg_run *run, enum mf_pg_use use)

@@ -46,7 +46,6 @@ void mf_pg_runner_open(struct mf_pg_runner *r)
     mf_list_init(&r->runs);
     mf_list_init(&r->waiting);
     MF_ASSERT(uv_timer_init(mf_loop_uv(r->loop), &r->timer) == 0);
-    uv_unref((uv_handle_t *)&r->timer); /* what it waits for keeps the loop */
 }
 
 MF_LOOP static struct mf_pg_run *first_asking(struct mf_pg_runner *r)
