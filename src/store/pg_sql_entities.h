@@ -208,27 +208,31 @@
     X(USER_DROP_KNOWLEDGE, "DELETE FROM knowledge WHERE user_id = ANY($1::text[])")    \
     X(USER_DROP_API_KEYS, "DELETE FROM api_keys WHERE user_id = ANY($1::text[])")
 
-/* The limit stands in a subquery so that it is not known when the plan is made: the
- * planner then goes for the first rows, by the indexes in their order, and does not
- * sort a hundred thousand of them before it gives one. */
+/* All rows of a user: the filters stand outside, for only so are the tables read by
+ * their indexes and merged; and the limit stands in a subquery, so that it is not known
+ * when the plan is made: the planner then goes for the first rows, and does not sort a
+ * hundred thousand before it gives one. The few rows since a mark are to be sorted: to
+ * read them in their order would be to read all that there are (hence seq + 0). */
 #define MF_PG_SQL_SEARCH(X)                                                            \
     X(SEARCH_SESSIONS, "SELECT id, agent_id FROM sessions WHERE user_id = $1::text")   \
     X(SEARCH_SESSIONS_SINCE,                                                           \
-      "SELECT id, agent_id FROM sessions WHERE user_id = $1::text AND id IN"           \
-      " (SELECT session_id FROM messages WHERE user_id = $1::text AND mark > 0"        \
-      " AND mark > $2::int8)")                                                         \
+      "SELECT s.id, s.agent_id FROM (SELECT DISTINCT user_id, session_id"              \
+      " FROM messages WHERE user_id = $1::text AND mark > 0 AND mark > $2::int8) m"    \
+      " JOIN sessions s ON s.user_id = m.user_id AND s.id = m.session_id"              \
+      " WHERE s.user_id = $1::text")                                                   \
     X(SEARCH_MARK, "SELECT mark FROM marks WHERE user_id = $1::text")                  \
-    X(SEARCH_ALL, "SELECT seq, session_id, search FROM messages"                       \
-                  " WHERE user_id = $1::text AND seq > $2::int8 UNION ALL"             \
-                  " SELECT seq, NULL, search FROM knowledge"                           \
-                  " WHERE user_id = $1::text AND seq > $2::int8"                       \
-                  " ORDER BY seq LIMIT (SELECT $3::int8)")                             \
+    X(SEARCH_ALL,                                                                      \
+      "SELECT seq, session_id, search FROM"                                            \
+      " (SELECT user_id, seq, session_id, search FROM messages UNION ALL"              \
+      " SELECT user_id, seq, NULL::text COLLATE \"C\", search FROM knowledge) r"       \
+      " WHERE user_id = $1::text AND seq > $2::int8"                                   \
+      " ORDER BY seq LIMIT (SELECT $3::int8)")                                         \
     X(SEARCH_SINCE,                                                                    \
-      "SELECT seq, session_id, search FROM messages"                                   \
-      " WHERE user_id = $1::text AND mark > 0 AND mark > $2::int8 UNION ALL"           \
-      " SELECT seq, NULL, search FROM knowledge"                                       \
+      "SELECT seq, session_id, search FROM"                                            \
+      " (SELECT user_id, seq, mark, session_id, search FROM messages UNION ALL"        \
+      " SELECT user_id, seq, mark, NULL::text COLLATE \"C\", search FROM knowledge) r" \
       " WHERE user_id = $1::text AND mark > 0 AND mark > $2::int8"                     \
-      " ORDER BY seq LIMIT $3::int8")                                                  \
+      " ORDER BY seq + 0 LIMIT $3::int8")                                              \
     X(WALK_MESSAGES, "SELECT user_id, seq, is_pending, search, id FROM messages"       \
                      " WHERE (user_id, seq) > ($1::text, $2::int8)"                    \
                      " ORDER BY user_id, seq LIMIT $3::int8")                          \
