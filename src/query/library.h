@@ -67,10 +67,10 @@ struct mf_library_scan {
 
 /* Ranks every message that was acknowledged before this call (by another process: that
  * was stored), wherever it is, once, and none whose removal was told before `done`.
- * MF_EINVAL (no user id), MF_EBUSY (too many
- * in line; from `done`: the user changed faster than we could look), MF_ENOMEM,
- * MF_ECLOSED. A store that is late (store_timeout_ms) or fails is no error:
- * is_partial. Rounds must come into the buffers in order of seq. */
+ * MF_EINVAL (no user id), MF_EBUSY (too many in line; from `done`: the user changed
+ * faster than we could look), MF_ENOMEM, MF_ECLOSED. A store that is late
+ * (store_timeout_ms) or fails is no error: is_partial. Rounds must come into the
+ * buffers in order of seq. */
 MF_MUST MF_LOOP int mf_library_scan(struct mf_library *lib, struct mf_library_scan *s);
 
 /* What happened elsewhere. Each is cheap when the user has no shelf. */

@@ -4,8 +4,7 @@
 #include "embed/model.h"
 
 #include <stdio.h>
-
-#define VECTOR 4096 /* no model here is larger */
+#include <sys/stat.h>
 
 static const struct mf_library_config plain = {.weights = {.a1 = .2,
                                                            .a2 = .1,
@@ -128,6 +127,12 @@ void kit_gate(struct kit *k, enum kit_gate how)
     }
 }
 
+void kit_let_one(struct kit *k)
+{
+    MF_CHECK(k->n_gated > 0 && k->gated[0].is_read);
+    give(k, &k->gated[0]);
+}
+
 /* One turn that never sleeps, then a moment for the workers. */
 MF_LOOP static void turn(struct kit *k)
 {
@@ -219,11 +224,22 @@ void kit_add_user(struct kit *k, const char *user)
 
 /* ---- open, close ---- */
 
+/* A new one for each kit: a case may have several. */
+static const char *new_dir(void)
+{
+    static char dir[512];
+    static unsigned n_dirs;
+
+    (void)snprintf(dir, sizeof(dir), "%s/%u", mf_test_tmpdir(), ++n_dirs);
+    MF_CHECK_INT(mkdir(dir, 0700), 0);
+    return dir;
+}
+
 void kit_open(struct kit *k)
 {
     struct mf_loop_config loop_cfg = {.pool_threads = 8};
     struct mf_store_config store_cfg = {.backend = "sqlite",
-                                        .dir = mf_test_tmpdir(),
+                                        .dir = new_dir(),
                                         .readers = 2,
                                         .max_waiting = 4096,
                                         .cache_bytes = 4 << 20};
@@ -342,7 +358,7 @@ struct mf_entry_msg *kit_msg(struct kit *k, const char *user, uint64_t seq)
 void kit_build(struct kit *k, struct mf_buf *out, const struct mf_msg *msg,
                bool is_knowledge, bool has_vector)
 {
-    static float v[VECTOR];
+    static float v[KIT_DIM_MAX];
     struct mf_search_input in = {.text = msg->content,
                                  .role = msg->role,
                                  .is_knowledge = is_knowledge,
@@ -489,99 +505,4 @@ void kit_delete_session(struct kit *k, const char *user, int session)
     MF_CHECK_OK(kit_ask(k, &e.req));
     mf_store_req_fini(&e.req);
     mf_library_session_gone(k->lib, mf_slice_str(user), mf_slice_str(id));
-}
-
-/* ---- scans ---- */
-
-static void on_kit_scanned(struct mf_library_scan *s, int rc)
-{
-    struct kit_scan *q = mf_container_of(s, struct kit_scan, s);
-
-    mf_loop_assert(q->k->loop);
-    q->n_done++;
-    q->rc = rc;
-    q->is_done = true;
-}
-
-void kit_question(struct kit *k, struct kit_scan *q, const char *user, const char *text)
-{
-    struct mf_slice slice = mf_slice_str(text);
-    struct mf_slice none = mf_slice_of(NULL, 0);
-    struct mf_text t = {.text = slice};
-    struct mf_text_result res = {0};
-
-    memset(q, 0, sizeof(*q));
-    q->k = k;
-    MF_CHECK_OK(mf_question_init(&q->question, k->terms, slice, none, none));
-    q->vector = mf_array(VECTOR, sizeof(float));
-    assert_non_null(q->vector);
-    MF_CHECK_OK(k->model->ops->embed(k->model, &t, 1, q->vector, &res));
-    MF_CHECK_OK(res.rc);
-    q->s.user_id = mf_slice_str(user);
-    q->s.request.question = &q->question;
-    q->s.request.vector = q->vector;
-    q->s.request.dim = k->model->info.dim;
-    q->s.request.space = k->model->info.space_id;
-    q->s.request.top_k = KIT_HITS;
-    q->s.hits = q->hits;
-    q->s.done = on_kit_scanned;
-}
-
-int kit_submit(struct kit_scan *q)
-{
-    return mf_library_scan(q->k->lib, &q->s);
-}
-
-void kit_wait(struct kit_scan *q)
-{
-    MF_CHECK(mf_loop_run_until(q->k->loop, &q->is_done, KIT_PATIENCE));
-    MF_CHECK_INT(q->n_done, 1);
-    MF_CHECK_OK(q->rc);
-}
-
-void kit_forget(struct kit_scan *q)
-{
-    mf_question_fini(&q->question);
-    mf_free(q->vector);
-    q->vector = NULL;
-}
-
-void kit_scan(struct kit *k, struct kit_scan *q, const char *user, const char *text)
-{
-    kit_question(k, q, user, text);
-    MF_CHECK_OK(kit_submit(q));
-    MF_CHECK_INT(q->n_done, 0);
-    kit_wait(q);
-}
-
-const struct mf_scan_hit *kit_hit(const struct kit_scan *q, uint64_t seq)
-{
-    for (size_t i = 0; i < q->s.n_hits; i++) {
-        if (q->hits[i].seq == seq) {
-            return &q->hits[i];
-        }
-    }
-    return NULL;
-}
-
-size_t kit_count(const struct kit_scan *q, uint64_t seq)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < q->s.n_hits; i++) {
-        n += q->hits[i].seq == seq;
-    }
-    return n;
-}
-
-void kit_check_same(const struct kit_scan *a, const struct kit_scan *b)
-{
-    MF_CHECK_INT(a->s.n_hits, b->s.n_hits);
-    for (size_t i = 0; i < a->s.n_hits; i++) {
-        MF_CHECK_INT(a->hits[i].seq, b->hits[i].seq);
-        MF_CHECK(a->hits[i].score == b->hits[i].score);
-        MF_CHECK(a->hits[i].similarity == b->hits[i].similarity);
-        MF_CHECK(a->hits[i].bm25 == b->hits[i].bm25);
-        MF_CHECK(a->hits[i].has_vector == b->hits[i].has_vector);
-    }
 }

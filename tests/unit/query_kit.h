@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define KIT_HITS     512
+#define KIT_DIM_MAX  4096  /* no model here is larger */
 #define KIT_SEQS     4096  /* that a shared store has marks for */
 #define KIT_PATIENCE 20000 /* ms before a case that hangs fails */
 
@@ -109,6 +110,7 @@ MF_ANY void kit_build(struct kit *k, struct mf_buf *out, const struct mf_msg *ms
                       bool is_knowledge, bool has_vector);
 
 MF_LOOP void kit_gate(struct kit *k, enum kit_gate how); /* OPEN lets all go on */
+MF_LOOP void kit_let_one(struct kit *k); /* the first that the store has answered */
 /* Turns until `n` requests stand at the gate. */
 MF_LOOP void kit_wait_gated(struct kit *k, size_t n);
 MF_LOOP void kit_turns(struct kit *k, unsigned n);

@@ -156,6 +156,127 @@ MF_TEST(shelf_lend, may_be_freed_with_changes_in_line)
     mf_terms_free(t);
 }
 
+/* --- what a store says --- */
+
+MF_LOOP static int take(struct mf_shelf *s, struct mf_terms *t, const struct kit_rec *r)
+{
+    struct mf_shelf_row row = {.seq = r->seq,
+                               .session_id = mf_slice_str(r->session),
+                               .agent_id = mf_slice_str(r->agent)};
+    struct mf_buf rec;
+    int rc;
+
+    kit_build(&rec, t, r);
+    row.rec = mf_slice_of(rec.p, rec.n);
+    rc = mf_shelf_take(s, &row);
+    mf_buf_fini(&rec);
+    return rc;
+}
+
+MF_TEST(shelf_lend, takes_records_that_are_new_or_other)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct mf_shelf *s;
+    struct mf_shelf *want;
+    struct asker a = {.w.ready = on_ready};
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 5);
+    want = kit_shelf(t, recs, N, N);
+    for (int is_lent = 0; is_lent < 2; is_lent++) {
+        s = a.s = mf_shelf_new(&kit_weights);
+        for (size_t i = 0; i < N; i += 2) {
+            struct kit_rec old = recs[i];
+
+            old.vector += i % 4; /* some are other vectors, some other texts */
+            if (i % 3 == 0) {
+                old.text[0] = 'x';
+            }
+            MF_CHECK_OK(kit_put(s, t, &old));
+        }
+        MF_CHECK_OK(is_lent != 0 ? mf_shelf_lend(s, &a.w) : 0);
+        for (size_t i = 0; i < N; i++) {
+            MF_CHECK_OK(take(s, t, &recs[i]));
+        }
+        if (is_lent != 0) {
+            mf_shelf_return(s);
+        }
+        kit_check_same(want, s, t);
+        mf_shelf_free(s);
+    }
+    mf_shelf_free(want);
+    mf_terms_free(t);
+}
+
+/* Nothing stands in line, so nobody has to wait. */
+MF_TEST(shelf_lend, takes_an_equal_record_without_a_change)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct kit_rec other;
+    struct mf_shelf *s;
+    struct asker a = {.w.ready = on_ready};
+    size_t bytes;
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 6);
+    s = a.s = kit_shelf(t, recs, N, N);
+    bytes = mf_shelf_bytes(s);
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    for (size_t i = 0; i < N; i++) {
+        MF_CHECK_OK(take(s, t, &recs[i]));
+    }
+    MF_CHECK_INT(mf_shelf_bytes(s), bytes);
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    mf_shelf_return(s);
+    other = recs[9];
+    other.is_knowledge = !other.is_knowledge;
+    MF_CHECK_INT(take(s, t, &other), MF_EINVAL);
+    other = recs[9];
+    other.vector++;
+    MF_CHECK_OK(take(s, t, &other));
+    MF_CHECK_INT(mf_shelf_lend(s, &a.w), MF_EBUSY);
+    MF_CHECK_OK(take(s, t, &recs[9])); /* not equal to what stands in line */
+    mf_shelf_return(s);
+    mf_shelf_return(s); /* the asker's */
+    MF_CHECK_INT(mf_shelf_count(s), N);
+    mf_shelf_free(s);
+    mf_terms_free(t);
+}
+
+MF_TEST(shelf_lend, takes_no_damaged_record_and_says_when_memory_lacks)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct mf_shelf_row bad = {.seq = 1, .rec = MF_SLICE("no record")};
+    struct kit_rec recs[N];
+    struct mf_buf rec;
+    struct mf_shelf *s = mf_shelf_new(&kit_weights);
+    int rc = MF_ENOMEM;
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 7);
+    MF_CHECK_INT(mf_shelf_take(s, &bad), MF_ECORRUPT);
+    kit_build(&rec, t, &recs[1]);
+    bad = (struct mf_shelf_row){.seq = 10, .rec = mf_slice_of(rec.p, rec.n)};
+    for (size_t nth = 1; rc != 0; nth++) {
+        mf_test_fail_nth(nth);
+        rc = mf_shelf_take(s, &bad);
+        mf_test_fail_nth(0);
+        MF_CHECK(rc == 0 || rc == MF_ENOMEM);
+        MF_CHECK_INT(mf_shelf_has(s, 10), rc == 0);
+    }
+    mf_test_fail_nth(1);
+    MF_CHECK_OK(mf_shelf_take(s, &bad)); /* equal: needs none */
+    mf_test_fail_nth(0);
+    mf_buf_fini(&rec);
+    mf_shelf_free(s);
+    mf_terms_free(t);
+}
+
 /* --- a worker scans while the loop goes on --- */
 
 struct scan_job {
