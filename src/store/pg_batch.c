@@ -159,20 +159,14 @@ static struct mf_slice user_of(const void *users, size_t i)
     return ((const struct mf_slice *)users)[i];
 }
 
-/* Each user of the request once, in order. */
-int mf_pg_take_marks(struct mf_pg_job *j)
+static int by_bytes(const void *a, const void *b)
 {
-    const struct mf_pg_batch *b = mf_pg_batch_sort(j, NULL, MF_PG_KEEP_FIRST);
-    struct mf_slice *users;
-    size_t n = 0;
+    return compare_slices(*(const struct mf_slice *)a, *(const struct mf_slice *)b);
+}
 
-    if (b == NULL) {
-        return MF_ENOMEM;
-    }
-    users = mf_arena_alloc(&j->kept, (b->n + 1) * sizeof(*users));
-    if (users == NULL) {
-        return mf_err_set(j->err, MF_ENOMEM, "no memory for the users of the rows");
-    }
+/* The batch's users behind the `n` that are there: a batch is sorted by them. */
+static size_t add_users(const struct mf_pg_batch *b, struct mf_slice *users, size_t n)
+{
     for (size_t i = 0; i < b->n; i++) {
         struct mf_slice user_id = b->places[i].row->user_id;
 
@@ -180,8 +174,42 @@ int mf_pg_take_marks(struct mf_pg_job *j)
             users[n++] = user_id;
         }
     }
+    return n;
+}
+
+/* Each once, in order: who takes marks of several users takes them in the same order as
+ * everybody else. */
+static size_t sort_users(struct mf_slice *users, size_t n_given)
+{
+    size_t n = 0;
+
+    qsort(users, n_given, sizeof(*users), by_bytes);
+    for (size_t i = 0; i < n_given; i++) {
+        if (n == 0 || !mf_slice_eq(users[n - 1], users[i])) {
+            users[n++] = users[i];
+        }
+    }
+    return n;
+}
+
+int mf_pg_take_marks(struct mf_pg_job *j, struct mf_pg_batch *const *batches, size_t n)
+{
+    size_t n_rows = 0;
+    size_t n_users = 0;
+    struct mf_slice *users;
+
+    for (size_t k = 0; k < n; k++) {
+        n_rows += batches[k]->n;
+    }
+    users = mf_arena_alloc(&j->kept, (n_rows + 1) * sizeof(*users));
+    if (users == NULL) {
+        return mf_err_set(j->err, MF_ENOMEM, "no memory for the users of the rows");
+    }
+    for (size_t k = 0; k < n; k++) {
+        n_users = add_users(batches[k], users, n_users);
+    }
     mf_pg_add(&j->round, MF_PG_MARKS_TAKE);
-    mf_pg_text_array(&j->round, users, n, user_of);
+    mf_pg_text_array(&j->round, users, sort_users(users, n_users), user_of);
     return 0;
 }
 

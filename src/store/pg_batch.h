@@ -49,9 +49,10 @@ MF_ANY struct mf_pg_place *mf_pg_batch_find(const struct mf_pg_batch *b,
 MF_MUST MF_WORKER int mf_pg_batch_read_changed(struct mf_pg_job *j, size_t at,
                                                struct mf_pg_batch *b);
 
-/* Asks for the next mark of each user of the request's rows. */
-MF_MUST MF_WORKER int mf_pg_take_marks(struct mf_pg_job *j);
-/* Gives the places of all batches the marks of result 0. */
+/* Asks for the next mark of each user of the batches. */
+MF_MUST MF_WORKER int mf_pg_take_marks(struct mf_pg_job *j,
+                                       struct mf_pg_batch *const *batches, size_t n);
+/* Gives their places the marks of result 0. */
 MF_MUST MF_WORKER int mf_pg_read_marks(struct mf_pg_job *j,
                                        struct mf_pg_batch *const *batches, size_t n);
 

@@ -4,8 +4,10 @@
 
 enum phase { PHASE_MARKS, PHASE_ROWS, PHASE_PASSAGES }; /* what was asked last */
 
+enum { MESSAGES, KNOWLEDGE, N_BATCHES };
+
 struct writing { /* j->state */
-    struct mf_pg_batch *messages, *knowledge;
+    struct mf_pg_batch *batches[N_BATCHES];
     enum phase phase;
 };
 
@@ -164,16 +166,16 @@ MF_WORKER static int open_writing(struct mf_pg_job *j, mf_pg_wants_fn messages,
     if (s == NULL) {
         return mf_err_set(j->err, MF_ENOMEM, "no memory to sort the rows");
     }
-    *s = (struct writing){.messages = mf_pg_batch_sort(j, messages, keep),
-                          .knowledge = mf_pg_batch_sort(j, knowledge, keep)};
-    if (s->messages == NULL || s->knowledge == NULL) {
+    *s = (struct writing){.phase = PHASE_ROWS,
+                          .batches = {mf_pg_batch_sort(j, messages, keep),
+                                      mf_pg_batch_sort(j, knowledge, keep)}};
+    if (s->batches[MESSAGES] == NULL || s->batches[KNOWLEDGE] == NULL) {
         return MF_ENOMEM;
     }
     j->state = s;
-    s->phase = PHASE_ROWS;
     if (j->env->cfg.is_shared && w->n_rows > 0) {
         s->phase = PHASE_MARKS;
-        return mf_pg_take_marks(j);
+        return mf_pg_take_marks(j, s->batches, N_BATCHES);
     }
     return 0;
 }
@@ -181,10 +183,8 @@ MF_WORKER static int open_writing(struct mf_pg_job *j, mf_pg_wants_fn messages,
 /* In later steps: after the marks the rows are to be asked for. */
 MF_WORKER static int take_answer_of_marks(struct mf_pg_job *j, struct writing *s)
 {
-    struct mf_pg_batch *const batches[] = {s->messages, s->knowledge};
-
     s->phase = PHASE_ROWS;
-    return mf_pg_read_marks(j, batches, mf_countof(batches));
+    return mf_pg_read_marks(j, s->batches, N_BATCHES);
 }
 
 static void add_keys(struct mf_pg_round *r, const struct mf_pg_batch *b)
@@ -276,7 +276,7 @@ int mf_pg_write_rounds(struct mf_pg_job *j)
     int rc;
 
     if (s != NULL && s->phase == PHASE_ROWS) {
-        return s->messages->n == 0 ? 0 : read_n_new(j, &w->n_changed);
+        return s->batches[MESSAGES]->n == 0 ? 0 : read_n_new(j, &w->n_changed);
     }
     rc = s == NULL ? open_writing(j, NULL, is_nothing, MF_PG_KEEP_FIRST)
                    : take_answer_of_marks(j, s);
@@ -284,8 +284,8 @@ int mf_pg_write_rounds(struct mf_pg_job *j)
     if (rc < 0 || s->phase == PHASE_MARKS) {
         return rc;
     }
-    if (s->messages->n > 0) {
-        rc = put_rows(j, s->messages);
+    if (s->batches[MESSAGES]->n > 0) {
+        rc = put_rows(j, s->batches[MESSAGES]);
     }
     mf_pg_add_idems(j, w->idems, w->n_idems);
     mf_pg_is_last(j);
@@ -341,12 +341,12 @@ int mf_pg_update_messages(struct mf_pg_job *j)
         return 0;
     }
     if (s != NULL && s->phase == PHASE_ROWS) {
-        return check_all_changed(j, s->messages);
+        return check_all_changed(j, s->batches[MESSAGES]);
     }
     rc = s == NULL ? open_writing(j, NULL, is_nothing, MF_PG_KEEP_NEWEST)
                    : take_answer_of_marks(j, s);
     s = j->state;
-    return rc < 0 || s->phase == PHASE_MARKS ? rc : set_rows(j, s->messages);
+    return rc < 0 || s->phase == PHASE_MARKS ? rc : set_rows(j, s->batches[MESSAGES]);
 }
 
 /* --- SET_SEARCH */
@@ -373,19 +373,14 @@ MF_WORKER static void set_search(struct mf_pg_job *j, enum mf_pg_stmt id,
 /* A vector made from a text that was edited meanwhile finds no row. */
 MF_WORKER static int read_search_set(struct mf_pg_job *j, struct writing *s)
 {
-    struct mf_pg_batch *answered[2];
-    size_t n = 0;
+    size_t at = 0;
     int rc = 0;
 
-    if (s->messages->n > 0) {
-        answered[n++] = s->messages;
-    }
-    if (s->knowledge->n > 0) {
-        answered[n++] = s->knowledge;
-    }
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        rc = mf_pg_batch_read_changed(j, i, answered[i]);
-        of_job(j)->n_changed += (size_t)PQntuples(mf_pg_result(j, i));
+    for (size_t k = 0; rc == 0 && k < N_BATCHES; k++) {
+        if (s->batches[k]->n > 0) { /* it was asked for */
+            of_job(j)->n_changed += (size_t)PQntuples(mf_pg_result(j, at));
+            rc = mf_pg_batch_read_changed(j, at++, s->batches[k]);
+        }
     }
     return rc;
 }
@@ -401,7 +396,9 @@ int mf_pg_set_search(struct mf_pg_job *j)
     if (s != NULL && s->phase == PHASE_ROWS) {
         s->phase = PHASE_PASSAGES;
         rc = read_search_set(j, s);
-        rc = rc < 0 ? rc : put_passages(j, s->messages, got_passages, lost_passages);
+        rc = rc < 0
+                 ? rc
+                 : put_passages(j, s->batches[MESSAGES], got_passages, lost_passages);
         mf_pg_is_last(j);
         return rc;
     }
@@ -412,9 +409,9 @@ int mf_pg_set_search(struct mf_pg_job *j)
         return rc;
     }
     set_search(j,
-               has_vectors(s->messages) ? MF_PG_MESSAGE_SET_SEARCH_VECTOR
-                                        : MF_PG_MESSAGE_SET_SEARCH,
-               s->messages);
-    set_search(j, MF_PG_KNOWLEDGE_SET_SEARCH, s->knowledge);
+               has_vectors(s->batches[MESSAGES]) ? MF_PG_MESSAGE_SET_SEARCH_VECTOR
+                                                 : MF_PG_MESSAGE_SET_SEARCH,
+               s->batches[MESSAGES]);
+    set_search(j, MF_PG_KNOWLEDGE_SET_SEARCH, s->batches[KNOWLEDGE]);
     return 0;
 }

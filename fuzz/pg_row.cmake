@@ -1,0 +1,1 @@
+mf_fuzzer(pg_row DEPENDS store)
