@@ -237,14 +237,17 @@ static int take_row(struct mf_pg_job *j)
 {
     struct mf_pg_schema *s = of_job(j);
     const PGresult *res = mf_pg_result(j, 0);
-    struct mf_pg_row r = mf_pg_row(res, 0, j->err);
+    struct mf_pg_row r;
     int64_t version, space;
 
     if (PQntuples(res) == 0) {
         return s->has_tables ? refuse_rowless(j) : make_home(j);
     }
+    r = mf_pg_row(res, 0, j->err);
     version = mf_pg_get_int(&r, 0);
     space = mf_pg_get_int(&r, 1);
+    /* Perhaps from a try of ours that was cut off: then it is to be released. */
+    s->has_lease = mf_slice_eq(mf_pg_peek(&r, 2), holder(s));
     if (r.rc < 0) {
         return r.rc;
     }
@@ -308,11 +311,12 @@ static int take_vector(struct mf_pg_job *j)
 {
     struct mf_pg_schema *s = of_job(j);
     const PGresult *res = mf_pg_result(j, 0);
-    struct mf_pg_row r = mf_pg_row(res, 0, j->err);
+    struct mf_pg_row r;
 
     if (PQntuples(res) == 0) {
         return go_without_vector(j, "the server has no pgvector");
     }
+    r = mf_pg_row(res, 0, j->err);
     if (!is_new_enough(mf_pg_peek(&r, 0))) {
         return go_without_vector(j, "pgvector is older than 0.8");
     }

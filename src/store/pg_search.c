@@ -106,13 +106,16 @@ MF_WORKER static int take_sessions(struct mf_pg_job *j, struct load *l,
     return 0;
 }
 
+/* A user of whom no row was ever marked has none. */
 MF_WORKER static int take_mark(struct mf_pg_job *j, const PGresult *res)
 {
-    struct mf_pg_row r = mf_pg_row(res, 0, j->err);
+    struct mf_pg_row r;
 
-    if (PQntuples(res) > 0) {
-        of_job(j)->mark = (uint64_t)mf_pg_get_int(&r, 0);
+    if (PQntuples(res) == 0) {
+        return 0;
     }
+    r = mf_pg_row(res, 0, j->err);
+    of_job(j)->mark = (uint64_t)mf_pg_get_int(&r, 0);
     return r.rc;
 }
 

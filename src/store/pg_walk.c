@@ -97,7 +97,7 @@ MF_WORKER static int set_next(struct mf_pg_job *j, const PGresult *res, size_t n
 {
     struct mf_store_walk *w = of_job(j);
     bool is_table_done = n < w->max_rows;
-    struct mf_pg_row r = mf_pg_row(res, (int)n - 1, j->err);
+    struct mf_pg_row r;
 
     w->is_at_end = is_table_done && w->in_knowledge;
     w->next_in_knowledge = w->in_knowledge || is_table_done;
@@ -106,6 +106,7 @@ MF_WORKER static int set_next(struct mf_pg_job *j, const PGresult *res, size_t n
     if (is_table_done) {
         return 0;
     }
+    r = mf_pg_row(res, (int)n - 1, j->err);
     w->next_user_id = mf_pg_read(&r, 0, &j->req->arena);
     w->next_seq = (uint64_t)mf_pg_get_int(&r, 1);
     return r.rc;
