@@ -10,4 +10,7 @@ mf_test(library_sim SOURCES unit/test_library_sim.c DEPENDS query querykit)
 mf_test(library_shared SOURCES unit/test_library_shared.c DEPENDS query querykit)
 mf_test(library_shared_far SOURCES unit/test_library_shared_far.c
         DEPENDS query querykit)
-mf_test(query SOURCES unit/test_query.c DEPENDS query querykit fakemodel)
+mf_test(query SOURCES unit/test_query.c unit/query_rig.c
+        DEPENDS query querykit fakemodel)
+mf_test(query_shared SOURCES unit/test_query_shared.c unit/query_rig.c
+        DEPENDS query querykit)

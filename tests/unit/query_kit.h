@@ -98,6 +98,8 @@ MF_LOOP uint64_t kit_other_add(struct kit *k, const char *user, int session,
                                const char *text);
 MF_LOOP void kit_other_add_many(struct kit *k, const char *user, size_t n,
                                 const char *text); /* in one commit */
+/* What a client sent us (it is in the buffers) and then to the other one, too. */
+MF_LOOP uint64_t kit_other_retry(struct kit *k, const char *user, uint64_t seq);
 /* Of a message or of knowledge. */
 MF_LOOP void kit_other_change(struct kit *k, const char *user, uint64_t seq,
                               const char *text);

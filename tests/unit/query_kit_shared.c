@@ -69,26 +69,45 @@ MF_LOOP static void write_rows(struct kit *k, const struct mf_store_row *rows, s
     }
 }
 
-uint64_t kit_other_add(struct kit *k, const char *user, int session, const char *text)
+MF_LOOP static uint64_t add_row(struct kit *k, const char *user, const char *session_id,
+                                const char *id, const struct mf_slice *text)
 {
-    char id[32], session_id[64];
     struct mf_store_row row = {.seq = k->next_seq++,
                                .user_id = mf_slice_str(user),
+                               .session_id = mf_slice_str(session_id),
                                .round_id = MF_SLICE("r"),
-                               .msg = {.content = mf_slice_str(text),
+                               .msg = {.id = mf_slice_str(id),
+                                       .content = *text,
                                        .created_us = 1700000000000000,
                                        .role = MF_MSG_USER}};
     struct mf_buf rec;
 
-    (void)snprintf(id, sizeof(id), "m%llu", (unsigned long long)row.seq);
-    (void)snprintf(session_id, sizeof(session_id), "%s-s%d", user, session);
-    row.msg.id = mf_slice_str(id);
-    row.session_id = mf_slice_str(session_id);
     kit_build(k, &rec, &row.msg, false, true);
     row.search = mf_slice_of(rec.p, rec.n);
     write_rows(k, &row, 1);
     mf_buf_fini(&rec);
     return row.seq;
+}
+
+uint64_t kit_other_add(struct kit *k, const char *user, int session, const char *text)
+{
+    char id[32], session_id[64];
+    struct mf_slice slice = mf_slice_str(text);
+
+    (void)snprintf(id, sizeof(id), "m%llu", (unsigned long long)k->next_seq);
+    (void)snprintf(session_id, sizeof(session_id), "%s-s%d", user, session);
+    return add_row(k, user, session_id, id, &slice);
+}
+
+uint64_t kit_other_retry(struct kit *k, const char *user, uint64_t seq)
+{
+    char id[32], session_id[64];
+    const struct mf_entry_msg *m = kit_msg(k, user, seq);
+
+    (void)snprintf(id, sizeof(id), "m%llu", (unsigned long long)seq);
+    (void)snprintf(session_id, sizeof(session_id), "%.*s",
+                   (int)m->entry->item->session_id.n, m->entry->item->session_id.p);
+    return add_row(k, user, session_id, id, &mf_entry_msg_of(m)->content);
 }
 
 void kit_other_add_many(struct kit *k, const char *user, size_t n, const char *text)

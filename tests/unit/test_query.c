@@ -1,140 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A question in, ranked messages with their texts out. */
 #include "lib/fake_model.h"
-#include "unit/query_kit.h"
+#include "unit/query_rig.h"
 
 #include "embed/model.h"
-
-struct rig {
-    struct kit k;
-    struct mf_model *model;
-    struct mf_embed *embed;
-    struct mf_query *query;
-    bool is_closed;
-};
-
-struct ask {
-    struct mf_query_req r;
-    struct mf_arena arena;
-    unsigned n_done;
-    bool is_done;
-    int rc;
-};
-
-static const struct mf_embed_config embed_config = {.permits = 1,
-                                                    .dep = {.timeout_ms = KIT_PATIENCE,
-                                                            .max_attempts = 1,
-                                                            .first_backoff_ms = 1,
-                                                            .max_backoff_ms = 1},
-                                                    .max_waiting = 100,
-                                                    .max_waiting_bytes = 100000};
-
-MF_ANY static void rig_open(struct rig *g, struct mf_model *model) MF_ASSERTS_LOOP;
-
-/* `model` NULL: the built-in one, as the kit's records have it. */
-static void rig_open(struct rig *g, struct mf_model *model)
-{
-    struct mf_query_config cfg = {.store_timeout_ms = KIT_PATIENCE,
-                                  .passage_tokens = 20};
-
-    memset(g, 0, sizeof(*g));
-    kit_open(&g->k);
-    g->model = model != NULL ? model : g->k.model;
-    MF_CHECK_OK(mf_embed_open(&g->embed, g->k.loop, g->model, &embed_config));
-    MF_CHECK_OK(mf_query_open(&g->query, g->k.loop, g->embed, g->k.lib, &g->k.gate,
-                              g->k.buffers, &cfg));
-}
-
-static void on_rig_closed(void *arg)
-{
-    struct rig *g = arg;
-
-    g->is_closed = true;
-}
-
-MF_LOOP static void close_embed(struct rig *g)
-{
-    g->is_closed = false;
-    mf_embed_close(g->embed, on_rig_closed, g);
-    MF_CHECK(mf_loop_run_until(g->k.loop, &g->is_closed, KIT_PATIENCE));
-    g->embed = NULL;
-}
-
-MF_LOOP static void rig_close(struct rig *g)
-{
-    if (g->embed != NULL) {
-        close_embed(g);
-    }
-    kit_gate(&g->k, KIT_OPEN);
-    kit_close_library(&g->k);
-    kit_turns(&g->k, 2);
-    MF_CHECK_INT(mf_query_n_running(g->query), 0);
-    mf_query_free(g->query);
-    kit_close(&g->k);
-}
-
-static void on_asked(struct mf_query_req *r, int rc)
-{
-    struct ask *a = mf_container_of(r, struct ask, r);
-
-    a->n_done++;
-    a->rc = rc;
-    a->is_done = true;
-}
-
-static void prepare(struct ask *a, const char *text)
-{
-    memset(a, 0, sizeof(*a));
-    mf_arena_init(&a->arena, 4096);
-    a->r.user_id = mf_slice_str("u1");
-    a->r.user_name = mf_slice_str("Ann");
-    a->r.text = mf_slice_str(text);
-    a->r.top_k = 10;
-    a->r.arena = &a->arena;
-    a->r.done = on_asked;
-}
-
-MF_LOOP static void wait(struct rig *g, struct ask *a)
-{
-    MF_CHECK(mf_loop_run_until(g->k.loop, &a->is_done, KIT_PATIENCE));
-    MF_CHECK_INT(a->n_done, 1);
-}
-
-MF_LOOP static void submit(struct rig *g, struct ask *a)
-{
-    MF_CHECK_OK(mf_query_submit(g->query, &a->r));
-    MF_CHECK_INT(a->n_done, 0);
-}
-
-MF_LOOP static void ask(struct rig *g, struct ask *a, const char *text)
-{
-    prepare(a, text);
-    submit(g, a);
-    wait(g, a);
-    MF_CHECK_OK(a->rc);
-}
-
-static void forget(struct ask *a)
-{
-    mf_arena_fini(&a->arena);
-}
-
-static const struct mf_query_hit *hit_of(const struct ask *a, uint64_t seq)
-{
-    for (size_t i = 0; i < a->r.n_hits; i++) {
-        if (a->r.hits[i].scan.seq == seq) {
-            return &a->r.hits[i];
-        }
-    }
-    fail_msg("seq %llu is not among the hits", (unsigned long long)seq);
-    return NULL;
-}
-
-static void check_slice(struct mf_slice s, const char *want)
-{
-    MF_CHECK_INT(s.n, strlen(want));
-    MF_CHECK_MEM(s.p, want, s.n);
-}
 
 MF_TEST(query, answers_with_texts_from_wherever_they_are)
 {
@@ -153,29 +22,29 @@ MF_TEST(query, answers_with_texts_from_wherever_they_are)
     kit_move(&g.k, "u1", parked, MF_PLACE_HYBRID);
     kit_move(&g.k, "u1", parked, MF_PLACE_PARKED);
     fresh = kit_add(&g.k, "u1", 1, "a new zebra");
-    ask(&g, &a, "zebra");
+    rig_ask(&g, &a, "zebra");
     MF_CHECK_INT(a.r.n_hits, 4);
     MF_CHECK(!a.r.is_partial && !a.r.no_vector);
-    MF_CHECK_STR(hit_of(&a, stored)->source, "store");
-    MF_CHECK_STR(hit_of(&a, waiting)->source, "hybrid_buffer");
-    MF_CHECK_STR(hit_of(&a, parked)->source, "hybrid_buffer");
-    MF_CHECK_STR(hit_of(&a, fresh)->source, "write_buffer");
-    hit = hit_of(&a, stored);
-    check_slice(hit->content, "an old zebra");
-    check_slice(hit->row.session_id, "u1-s1");
-    check_slice(hit->row.msg.id, "m1");
-    check_slice(hit->row.msg.metadata, "{\"a\":1}");
+    MF_CHECK_STR(rig_hit(&a, stored)->source, "store");
+    MF_CHECK_STR(rig_hit(&a, waiting)->source, "hybrid_buffer");
+    MF_CHECK_STR(rig_hit(&a, parked)->source, "hybrid_buffer");
+    MF_CHECK_STR(rig_hit(&a, fresh)->source, "write_buffer");
+    hit = rig_hit(&a, stored);
+    rig_check_slice(hit->content, "an old zebra");
+    rig_check_slice(hit->row.session_id, "u1-s1");
+    rig_check_slice(hit->row.msg.id, "m1");
+    rig_check_slice(hit->row.msg.metadata, "{\"a\":1}");
     MF_CHECK(hit->scan.similarity > 0);
-    hit = hit_of(&a, waiting);
-    check_slice(hit->content, "a zebra that waits");
-    check_slice(hit->row.user_id, "u1");
-    check_slice(hit->row.session_id, "u1-s2");
-    check_slice(hit->row.round_id, "r");
+    hit = rig_hit(&a, waiting);
+    rig_check_slice(hit->content, "a zebra that waits");
+    rig_check_slice(hit->row.user_id, "u1");
+    rig_check_slice(hit->row.session_id, "u1-s2");
+    rig_check_slice(hit->row.round_id, "r");
     MF_CHECK(!hit->is_passage);
     for (size_t i = 1; i < a.r.n_hits; i++) {
         MF_CHECK(a.r.hits[i - 1].scan.score >= a.r.hits[i].scan.score);
     }
-    forget(&a);
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -188,10 +57,10 @@ MF_TEST(query, answers_with_copies)
 
     rig_open(&g, NULL);
     seq = kit_add(&g.k, "u1", 1, "my zebra eats grass");
-    ask(&g, &a, "zebra");
+    rig_ask(&g, &a, "zebra");
     kit_store(&g.k, "u1", seq);
-    check_slice(hit_of(&a, seq)->content, "my zebra eats grass");
-    forget(&a);
+    rig_check_slice(rig_hit(&a, seq)->content, "my zebra eats grass");
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -204,20 +73,20 @@ MF_TEST(query, finds_the_text_of_what_was_stored_meanwhile)
 
     rig_open(&g, NULL);
     seq = kit_add(&g.k, "u1", 1, "my zebra eats grass");
-    ask(&g, &a, "zebra"); /* the shelf is there */
-    forget(&a);
+    rig_ask(&g, &a, "zebra"); /* the shelf is there */
+    rig_forget(&a);
     mf_lane_set_permits(g.k.lib->lane, 0);
-    prepare(&a, "zebra");
-    submit(&g, &a);
+    rig_prepare(&a, "zebra");
+    rig_submit(&g, &a);
     while (mf_lane_n_waiting(g.k.lib->lane) == 0) {
         kit_turns(&g.k, 1);
     }
     kit_store(&g.k, "u1", seq);
     mf_lane_set_permits(g.k.lib->lane, 1);
-    wait(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_OK(a.rc);
-    MF_CHECK_STR(hit_of(&a, seq)->source, "store");
-    forget(&a);
+    MF_CHECK_STR(rig_hit(&a, seq)->source, "store");
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -232,21 +101,21 @@ MF_TEST(query, leaves_out_what_is_deleted_before_its_text_is_read)
     kept = kit_add(&g.k, "u1", 1, "a zebra has stripes");
     kit_store(&g.k, "u1", gone);
     kit_store(&g.k, "u1", kept);
-    ask(&g, &a, "zebra");
+    rig_ask(&g, &a, "zebra");
     MF_CHECK_INT(a.r.n_hits, 2);
-    forget(&a);
-    prepare(&a, "zebra");
+    rig_forget(&a);
+    rig_prepare(&a, "zebra");
     kit_gate(&g.k, KIT_HOLD_BEFORE);
-    submit(&g, &a);
+    rig_submit(&g, &a);
     kit_wait_gated(&g.k, 1); /* for texts: the shelf is there */
     kit_delete(&g.k, "u1", gone);
     kit_gate(&g.k, KIT_OPEN);
-    wait(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_OK(a.rc);
     MF_CHECK(!a.r.is_partial);
     MF_CHECK_INT(a.r.n_hits, 1);
-    check_slice(hit_of(&a, kept)->content, "a zebra has stripes");
-    forget(&a);
+    rig_check_slice(rig_hit(&a, kept)->content, "a zebra has stripes");
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -260,17 +129,17 @@ MF_TEST(query, is_partial_when_the_texts_are_late_or_fail)
     stored = kit_add(&g.k, "u1", 1, "an old zebra");
     kit_store(&g.k, "u1", stored);
     fresh = kit_add(&g.k, "u1", 1, "a new zebra");
-    ask(&g, &a, "zebra");
+    rig_ask(&g, &a, "zebra");
     MF_CHECK_INT(a.r.n_hits, 2);
-    forget(&a);
+    rig_forget(&a);
     for (int i = 0; i < 2; i++) {
         g.k.fail_done = i == 0 ? MF_EUNAVAILABLE : 0;
         g.k.fail_submit = i == 1 ? MF_EBUSY : 0;
-        ask(&g, &a, "zebra");
+        rig_ask(&g, &a, "zebra");
         MF_CHECK(a.r.is_partial);
         MF_CHECK_INT(a.r.n_hits, 1);
-        check_slice(hit_of(&a, fresh)->content, "a new zebra");
-        forget(&a);
+        rig_check_slice(rig_hit(&a, fresh)->content, "a new zebra");
+        rig_forget(&a);
     }
     g.k.fail_submit = 0;
     mf_query_free(g.query);
@@ -278,10 +147,10 @@ MF_TEST(query, is_partial_when_the_texts_are_late_or_fail)
         &g.query, g.k.loop, g.embed, g.k.lib, &g.k.gate, g.k.buffers,
         &(struct mf_query_config){.store_timeout_ms = 10, .passage_tokens = 20}));
     kit_gate(&g.k, KIT_HOLD_BEFORE);
-    ask(&g, &a, "zebra");
+    rig_ask(&g, &a, "zebra");
     MF_CHECK(a.r.is_partial);
     MF_CHECK_INT(a.r.n_hits, 1);
-    forget(&a);
+    rig_forget(&a);
     kit_gate(&g.k, KIT_OPEN); /* the late texts are nobody's */
     kit_turns(&g.k, 3);
     rig_close(&g);
@@ -297,11 +166,11 @@ MF_TEST(query, is_partial_when_the_load_is_late)
     kit_store(&g.k, "u1", kit_add(&g.k, "u1", 1, "an old zebra"));
     (void)kit_add(&g.k, "u1", 1, "a new zebra");
     kit_gate(&g.k, KIT_HOLD_BEFORE);
-    ask(&g, &a, "zebra");
+    rig_ask(&g, &a, "zebra");
     MF_CHECK(a.r.is_partial);
     MF_CHECK_INT(a.r.n_hits, 1);
-    check_slice(a.r.hits[0].content, "a new zebra");
-    forget(&a);
+    rig_check_slice(a.r.hits[0].content, "a new zebra");
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -317,24 +186,24 @@ MF_TEST(query, answers_by_keyword_when_the_embedding_fails)
 
     rig_open(&g, &f->model);
     seq = kit_add(&g.k, "u1", 1, "my zebra eats grass");
-    prepare(&a, "FAIL zebra");
+    rig_prepare(&a, "FAIL zebra");
     a.r.min_similarity = .9; /* nothing has a similarity now */
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_OK(a.rc);
     MF_CHECK(a.r.no_vector);
     MF_CHECK(!a.r.is_partial);
     MF_CHECK_INT(a.r.n_hits, 1);
-    MF_CHECK(hit_of(&a, seq)->scan.bm25 > 0);
-    forget(&a);
-    prepare(&a, "FAIL zebra");
+    MF_CHECK(rig_hit(&a, seq)->scan.bm25 > 0);
+    rig_forget(&a);
+    rig_prepare(&a, "FAIL zebra");
     a.r.no_keyword_leg = true;
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_INT(a.rc, MF_EBACKEND);
     MF_CHECK_INT(a.r.err.code, MF_EBACKEND);
     MF_CHECK_INT(a.r.n_hits, 0);
-    forget(&a);
+    rig_forget(&a);
     rig_close(&g);
     mf_model_close(&f->model);
 }
@@ -348,15 +217,15 @@ MF_TEST(query, does_not_embed_without_the_vector_leg)
 
     rig_open(&g, &f->model);
     (void)kit_add(&g.k, "u1", 1, "my zebra eats grass");
-    prepare(&a, "zebra");
+    rig_prepare(&a, "zebra");
     a.r.no_vector_leg = true;
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_OK(a.rc);
     MF_CHECK(!a.r.no_vector);
     MF_CHECK_INT(a.r.n_hits, 1);
     MF_CHECK_INT(mf_fake_counts(f).calls, 0);
-    forget(&a);
+    rig_forget(&a);
     rig_close(&g);
     mf_model_close(&f->model);
 }
@@ -373,37 +242,37 @@ MF_TEST(query, filters_by_agent_kind_similarity_and_number)
     kit_index(&g.k, "u1", one, true);
     kit_index(&g.k, "u1", two, true);
     known = kit_add_knowledge(&g.k, "u1", "zebras live in Africa");
-    prepare(&a, "my zebra eats grass");
+    rig_prepare(&a, "my zebra eats grass");
     a.r.agent_id = mf_slice_str("a2");
     a.r.no_knowledge = true;
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_INT(a.r.n_hits, 1);
     MF_CHECK_INT(a.r.hits[0].scan.seq, two);
-    forget(&a);
-    prepare(&a, "my zebra eats grass");
+    rig_forget(&a);
+    rig_prepare(&a, "my zebra eats grass");
     a.r.no_messages = true;
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_INT(a.r.n_hits, 1);
-    MF_CHECK(hit_of(&a, known)->scan.is_knowledge);
+    MF_CHECK(rig_hit(&a, known)->scan.is_knowledge);
     MF_CHECK_INT(a.r.hits[0].row.session_id.n, 0);
-    check_slice(a.r.hits[0].content, "zebras live in Africa");
+    rig_check_slice(a.r.hits[0].content, "zebras live in Africa");
     MF_CHECK_STR(a.r.hits[0].source, "store");
-    forget(&a);
-    prepare(&a, "my zebra eats grass");
+    rig_forget(&a);
+    rig_prepare(&a, "my zebra eats grass");
     a.r.min_similarity = .9;
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_INT(a.r.n_hits, 1);
     MF_CHECK_INT(a.r.hits[0].scan.seq, one);
-    forget(&a);
-    prepare(&a, "my zebra eats grass");
+    rig_forget(&a);
+    rig_prepare(&a, "my zebra eats grass");
     a.r.top_k = 2;
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_INT(a.r.n_hits, 2);
-    forget(&a);
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -448,21 +317,21 @@ MF_TEST(query, answers_a_long_message_by_its_best_passage)
     seq = kit_add(&g.k, "u1", 1, HORSES ZEBRAS);
     add_passages(&g, seq);
     for (int i = 0; i < 2; i++) { /* from the buffers, then from the store */
-        ask(&g, &a, "what do zebras eat and drink");
-        MF_CHECK(hit_of(&a, seq)->is_passage);
-        check_slice(hit_of(&a, seq)->content, ZEBRAS);
-        check_slice(hit_of(&a, seq)->row.msg.content, HORSES ZEBRAS);
-        forget(&a);
-        ask(&g, &a, "where do horses run and sleep");
-        check_slice(hit_of(&a, seq)->content, HORSES);
-        forget(&a);
-        prepare(&a, "zebras"); /* nothing to choose by */
+        rig_ask(&g, &a, "what do zebras eat and drink");
+        MF_CHECK(rig_hit(&a, seq)->is_passage);
+        rig_check_slice(rig_hit(&a, seq)->content, ZEBRAS);
+        rig_check_slice(rig_hit(&a, seq)->row.msg.content, HORSES ZEBRAS);
+        rig_forget(&a);
+        rig_ask(&g, &a, "where do horses run and sleep");
+        rig_check_slice(rig_hit(&a, seq)->content, HORSES);
+        rig_forget(&a);
+        rig_prepare(&a, "zebras"); /* nothing to choose by */
         a.r.no_vector_leg = true;
-        submit(&g, &a);
-        wait(&g, &a);
-        MF_CHECK(!hit_of(&a, seq)->is_passage);
-        check_slice(hit_of(&a, seq)->content, HORSES ZEBRAS);
-        forget(&a);
+        rig_submit(&g, &a);
+        rig_wait(&g, &a);
+        MF_CHECK(!rig_hit(&a, seq)->is_passage);
+        rig_check_slice(rig_hit(&a, seq)->content, HORSES ZEBRAS);
+        rig_forget(&a);
         if (i == 0) {
             kit_store(&g.k, "u1", seq);
         }
@@ -478,17 +347,17 @@ MF_TEST(query, refuses_a_number_of_hits_out_of_bounds)
     struct ask a;
 
     rig_open(&g, NULL);
-    prepare(&a, "zebra");
+    rig_prepare(&a, "zebra");
     a.r.top_k = 0;
     MF_CHECK_INT(mf_query_submit(g.query, &a.r), MF_EINVAL);
     a.r.top_k = MF_QUERY_MAX_HITS + 1;
     MF_CHECK_INT(mf_query_submit(g.query, &a.r), MF_EINVAL);
     MF_CHECK_STR(a.r.err.msg, "top_k is 10001: choose 1 to 10000");
     a.r.top_k = MF_QUERY_MAX_HITS;
-    submit(&g, &a);
-    wait(&g, &a);
+    rig_submit(&g, &a);
+    rig_wait(&g, &a);
     MF_CHECK_OK(a.rc);
-    forget(&a);
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -502,26 +371,26 @@ MF_TEST(query, ends_as_closed_when_the_model_is_closed)
     rig_open(&g, &f->model);
     mf_fake_hold(f);
     for (int i = 0; i < 2; i++) { /* one in the job, one in line */
-        prepare(&a[i], "zebra");
-        submit(&g, &a[i]);
+        rig_prepare(&a[i], "zebra");
+        rig_submit(&g, &a[i]);
     }
     kit_turns(&g.k, 2);
     g.is_closed = false;
-    mf_embed_close(g.embed, on_rig_closed, &g);
-    prepare(&a[2], "zebra");
+    mf_embed_close(g.embed, rig_on_closed, &g);
+    rig_prepare(&a[2], "zebra");
     MF_CHECK_INT(mf_query_submit(g.query, &a[2].r), MF_ECLOSED);
     mf_fake_release(f);
     MF_CHECK(mf_loop_run_until(g.k.loop, &g.is_closed, KIT_PATIENCE));
     g.embed = NULL;
     for (int i = 0; i < 2; i++) {
-        wait(&g, &a[i]);
+        rig_wait(&g, &a[i]);
         MF_CHECK(a[i].rc == MF_ECLOSED || (i == 0 && a[i].rc == 0));
     }
     MF_CHECK_INT(a[1].rc, MF_ECLOSED);
     MF_CHECK_INT(a[2].n_done, 0);
     rig_close(&g);
     for (int i = 0; i < 3; i++) {
-        forget(&a[i]);
+        rig_forget(&a[i]);
     }
     mf_model_close(&f->model);
 }
@@ -533,17 +402,17 @@ MF_TEST(query, ends_as_closed_when_the_library_is_closed)
 
     rig_open(&g, NULL);
     kit_gate(&g.k, KIT_HOLD_BEFORE);
-    prepare(&a, "zebra");
-    submit(&g, &a);
+    rig_prepare(&a, "zebra");
+    rig_submit(&g, &a);
     kit_wait_gated(&g.k, 1);
     g.is_closed = false;
-    mf_library_close(g.k.lib, on_rig_closed, &g);
-    wait(&g, &a);
+    mf_library_close(g.k.lib, rig_on_closed, &g);
+    rig_wait(&g, &a);
     MF_CHECK_INT(a.rc, MF_ECLOSED);
     kit_gate(&g.k, KIT_OPEN);
     MF_CHECK(mf_loop_run_until(g.k.loop, &g.is_closed, KIT_PATIENCE));
     kit_open_library(&g.k); /* for rig_close */
-    forget(&a);
+    rig_forget(&a);
     rig_close(&g);
 }
 
@@ -558,25 +427,25 @@ MF_TEST(query, answers_or_says_why_not_whichever_allocation_fails)
     stored = kit_add(&g.k, "u1", 1, "an old zebra");
     kit_store(&g.k, "u1", stored);
     fresh = kit_add(&g.k, "u1", 1, "a new zebra");
-    ask(&g, &a, "zebra");
-    forget(&a);
+    rig_ask(&g, &a, "zebra");
+    rig_forget(&a);
     for (size_t nth = 1; has_failed; nth++) {
-        prepare(&a, "zebra");
+        rig_prepare(&a, "zebra");
         mf_test_fail_nth(nth);
         a.rc = mf_query_submit(g.query, &a.r);
         if (a.rc == 0) {
-            wait(&g, &a);
+            rig_wait(&g, &a);
         }
         has_failed = mf_test_has_failed();
         mf_test_fail_nth(0);
         MF_CHECK(a.rc == 0 || a.rc == MF_ENOMEM);
         if (a.rc == 0) {
-            check_slice(hit_of(&a, fresh)->content, "a new zebra");
+            rig_check_slice(rig_hit(&a, fresh)->content, "a new zebra");
         }
         if (a.rc == 0 && !a.r.is_partial) {
-            check_slice(hit_of(&a, stored)->content, "an old zebra");
+            rig_check_slice(rig_hit(&a, stored)->content, "an old zebra");
         }
-        forget(&a);
+        rig_forget(&a);
     }
     MF_CHECK_INT(mf_query_n_running(g.query), 0);
     rig_close(&g);
