@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/idem.h"
 
+#include "api/handlers.h"
+
 struct mf_api_idem {
     struct mf_idem_ticket ticket;
     struct mf_api_req *r;
@@ -94,6 +96,7 @@ MF_LOOP static int begin(struct mf_api_req *r, struct mf_slice key)
     r->idem = w;
     w->ticket.arena = &r->http->arena;
     w->ticket.done = on_ticket;
+    w->ticket.may_go_unasked = r->route->run == mf_handle_messages_add;
     rc = scoped_key(r, key, &w->ticket.key);
     if (rc == 0) {
         rc = mf_auth_hash(r->api->auth, r->http->body, w->ticket.body_hash);

@@ -171,3 +171,12 @@ void mf_id_new_v4(struct mf_id *id)
     set_version(b, 4);
     format_uuid(id, b);
 }
+
+void mf_id_new_v8(struct mf_id *id, const uint8_t bytes[16])
+{
+    uint8_t b[16];
+
+    memcpy(b, bytes, sizeof(b));
+    set_version(b, 8);
+    format_uuid(id, b);
+}

@@ -40,6 +40,8 @@ MF_ANY bool mf_id_is_valid(struct mf_slice text);
  * then random bits. Later calls give greater ids, also when the clock steps back. */
 MF_ANY void mf_id_new_v7(struct mf_id *id, uint64_t unix_ms);
 MF_ANY void mf_id_new_v4(struct mf_id *id);
+/* Version 8: 122 bits of these bytes. */
+MF_ANY void mf_id_new_v8(struct mf_id *id, const uint8_t bytes[16]);
 MF_ANY void mf_random(void *p, size_t n); /* from getrandom(2), buffered per thread */
 
 #endif

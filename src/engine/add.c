@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A round comes in: whose it is, is there room, journal, buffers. */
+#include "engine/away.h"
 #include "engine/engine_priv.h"
+#include "engine/keyids.h"
 
 #include "base/log.h"
 #include "base/stat.h"
@@ -148,7 +150,6 @@ static struct mf_item *make_item(struct mf_add_work *w)
                                 .session_id = c->session_id,
                                 .agent_id = w->agent_id,
                                 .idem_key = c->idem_key};
-    struct mf_id round_id;
     uint32_t n = 0;
 
     if (msgs == NULL) {
@@ -166,8 +167,7 @@ static struct mf_item *make_item(struct mf_add_work *w)
         }
         n++;
     }
-    mf_id_new_v7(&round_id, (uint64_t)spec.accepted_us / 1000);
-    spec.round_id = mf_id_slice(&round_id);
+    spec.round_id = mf_id_slice(&w->round_id);
     memcpy(spec.idem_hash, c->idem_hash, sizeof(spec.idem_hash));
     spec.msgs = msgs;
     spec.n_msgs = n;
@@ -227,17 +227,35 @@ MF_LOOP static int no_session(struct mf_add_work *w)
                         w->c->session_id.p);
 }
 
-/* All ids of the answer: the client's own, or new ones. */
+/* One that the client did not bring. Of an Idempotency-Key: the same whenever and
+ * wherever this request comes. */
+static int make_id(const struct mf_keyids *key, uint32_t i, uint64_t now_ms,
+                   struct mf_id *out)
+{
+    if (key != NULL) {
+        return mf_keyids_make(key, i, out);
+    }
+    mf_id_new_v7(out, now_ms);
+    return 0;
+}
+
+/* All ids of the answer, and the round's: the client's own, or new ones. */
 static int make_ids(struct mf_add_work *w)
 {
     struct mf_add_call *c = w->c;
     uint64_t now_ms = (uint64_t)mf_wallclock_us() / 1000;
+    struct mf_keyids of_key;
+    const struct mf_keyids *key = c->idem_key.n > 0 ? &of_key : NULL;
+    int rc = key == NULL ? 0 : mf_keyids_init(&of_key, c->idem_key, c->idem_hash);
 
     w->ids = mf_arena_alloc(c->call.arena, c->n_msgs * sizeof(*w->ids));
     if (w->ids == NULL) {
         return MF_ENOMEM;
     }
-    for (uint32_t i = 0; i < c->n_msgs; i++) {
+    if (rc == 0) {
+        rc = make_id(key, UINT32_MAX, now_ms, &w->round_id);
+    }
+    for (uint32_t i = 0; rc == 0 && i < c->n_msgs; i++) {
         struct mf_id id;
         char *copy;
 
@@ -245,15 +263,13 @@ static int make_ids(struct mf_add_work *w)
             w->ids[i] = c->msgs[i].id;
             continue;
         }
-        mf_id_new_v7(&id, now_ms);
-        copy = mf_arena_strndup(c->call.arena, id.s, id.n);
-        if (copy == NULL) {
-            return MF_ENOMEM;
-        }
+        rc = make_id(key, i, now_ms, &id);
+        copy = rc < 0 ? NULL : mf_arena_strndup(c->call.arena, id.s, id.n);
+        rc = copy == NULL ? MF_ENOMEM : 0;
         w->ids[i] = mf_slice_of(copy, id.n);
     }
-    c->ids = w->ids;
-    return 0;
+    c->ids = rc < 0 ? NULL : w->ids;
+    return rc;
 }
 
 /* Ends the work (through finish) unless the round is on its way. */
@@ -281,7 +297,12 @@ MF_LOOP static void go_on(struct mf_add_work *w)
     }
 }
 
-/* ---- ids that the client brought ---- */
+/* ---- ids that may be known: the client's own, and those of an Idempotency-Key ---- */
+
+static bool may_be_known(const struct mf_add_call *c, uint32_t i)
+{
+    return c->msgs[i].id.n > 0 || c->idem_key.n > 0;
+}
 
 static bool has_client_ids(const struct mf_add_call *c)
 {
@@ -298,6 +319,12 @@ MF_LOOP static int compare_known(struct mf_add_work *w, uint32_t i,
 {
     const struct mf_msg *m = &w->c->msgs[i];
 
+    /* The same key and body made it: changed it may be since, but it is that message.
+     */
+    if (m->id.n == 0) {
+        w->is_known[i] = true;
+        return 0;
+    }
     if (!mf_slice_eq(session_id, w->c->session_id) || there->role != m->role ||
         !mf_slice_eq(there->content, m->content)) {
         return mf_call_fail(&w->c->call, MF_ECONFLICT, "messages.id",
@@ -328,14 +355,15 @@ MF_LOOP static int check_buffers(struct mf_add_work *w, struct mf_slice *rest,
     struct mf_userbuf *u = mf_userbuf_find(w->e->buffers, w->user_id);
 
     for (uint32_t i = 0; i < w->c->n_msgs; i++) {
-        struct mf_slice id = w->c->msgs[i].id;
+        struct mf_slice id = w->ids[i];
         struct mf_entry_msg *m;
         int rc;
 
-        if (id.n == 0) {
+        if (!may_be_known(w->c, i)) {
             continue;
         }
-        if (is_being_added(w, id)) {
+        /* Requests with the same key come one after the other. */
+        if (w->c->msgs[i].id.n > 0 && is_being_added(w, id)) {
             return mf_call_fail(&w->c->call, MF_ECONFLICT, "messages.id",
                                 "message ID '%.*s' is being added by another request: "
                                 "try again",
@@ -368,8 +396,12 @@ static void on_known(struct mf_store_req *req, int rc)
     struct mf_add_work *w = mf_container_of(req, struct mf_add_work, known.req);
 
     mf_loop_assert(w->e->loop);
-    if (rc == MF_ENOTFOUND) {
+    /* Of a key's ids the store itself keeps one row, should there be two: what it
+     * cannot be asked now is taken for new. A client's id may have other content. */
+    if (rc == MF_ENOTFOUND ||
+        (rc < 0 && !has_client_ids(w->c) && mf_store_is_away(w->e->store, rc))) {
         rc = 0;
+        w->known.n_rows = 0;
     } else if (rc < 0) {
         rc = mf_call_blame(&w->c->call, rc, &req->err);
     }
@@ -468,7 +500,9 @@ MF_LOOP static int enter(struct mf_add_work *w, const struct mf_known *k)
     if (rc < 0) {
         return rc;
     }
-    return has_client_ids(w->c) && !w->is_checked ? check_ids(w) : journal_round(w);
+    return (w->c->idem_key.n > 0 || has_client_ids(w->c)) && !w->is_checked
+               ? check_ids(w)
+               : journal_round(w);
 }
 
 MF_LOOP static void on_session(struct mf_directory_wait *wait, int rc,

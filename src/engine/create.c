@@ -3,6 +3,7 @@
 #include "engine/entity_work.h"
 
 #include "base/wallclock.h"
+#include "engine/keyids.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,16 @@ MF_LOOP static void show_knowledge(struct mf_engine *e, const struct mf_entity *
                    mf_slice_of(NULL, 0), row->search);
     if (row->is_pending) {
         mf_index_expect_pending(e->index);
+    }
+}
+
+/* What a request that was sent again finds is older than what it would have made. */
+static void take_rows(struct mf_entity_work *w)
+{
+    for (size_t i = 0; w->req.n_rows == w->n_ins && i < w->n_ins; i++) {
+        w->ins[i].seq = w->req.rows[i].seq;
+        w->ins[i].created_us = w->req.rows[i].created_us;
+        w->ins[i].updated_us = w->req.rows[i].updated_us;
     }
 }
 
@@ -33,6 +44,9 @@ static void on_created(struct mf_store_req *req, int rc)
                                                   : "the user or agent is gone");
     } else if (rc < 0) {
         rc = mf_entity_work_blame(w, rc);
+    }
+    if (rc == 0) {
+        take_rows(w);
     }
     for (size_t i = 0; rc == 0 && i < w->n_ins; i++) {
         const struct mf_entity *row = &w->ins[i];
@@ -98,13 +112,29 @@ MF_LOOP static void store_rows(struct mf_entity_work *w)
 
 /* ---- rows ---- */
 
-static int make_id(struct mf_arena *a, struct mf_slice *out)
+/* Of an Idempotency-Key: the same whenever and wherever this request comes. */
+static int draw_id(const struct mf_entity_call *c, size_t i, struct mf_id *out)
+{
+    struct mf_keyids k;
+    int rc;
+
+    if (c->idem_key.n == 0) {
+        mf_id_new_v4(out);
+        return 0;
+    }
+    rc = mf_keyids_init(&k, c->idem_key, c->idem_hash);
+    return rc < 0 ? rc : mf_keyids_make(&k, (uint32_t)i, out);
+}
+
+static int make_id(const struct mf_entity_call *c, size_t i, struct mf_slice *out)
 {
     struct mf_id id;
     char *copy;
 
-    mf_id_new_v4(&id);
-    copy = mf_arena_strndup(a, id.s, id.n);
+    if (draw_id(c, i, &id) < 0) {
+        return MF_ENOMEM;
+    }
+    copy = mf_arena_strndup(c->call.arena, id.s, id.n);
     *out = mf_slice_of(copy, id.n);
     return copy == NULL ? MF_ENOMEM : 0;
 }
@@ -128,7 +158,7 @@ static int fill_ids(struct mf_entity_work *w)
         if (c->kind == MF_ENTITY_KNOWLEDGE || c->kind == MF_ENTITY_API_KEY) {
             row->user_id = w->resolve.got[0].id; /* whose it is was checked there */
         }
-        if (row->id.n == 0 && make_id(a, &row->id) < 0) {
+        if (row->id.n == 0 && make_id(c, i, &row->id) < 0) {
             return MF_ENOMEM;
         }
     }
@@ -144,10 +174,9 @@ static int make_session_name(struct mf_entity_work *w)
     struct mf_id id;
     int n;
 
-    if (name == NULL) {
+    if (name == NULL || draw_id(w->c, w->n_ins, &id) < 0) {
         return MF_ENOMEM;
     }
-    mf_id_new_v4(&id);
     n = snprintf(name, cap, "%.*s-%.*s-%.8s", (int)user->name.n, user->name.p,
                  (int)agent->name.n, agent->name.p, id.s);
     w->ins[0].name = mf_slice_of(name, n < 0 ? 0 : (size_t)n);

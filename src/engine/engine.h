@@ -81,7 +81,9 @@ struct mf_add_call {
      * content are answered as if added now, other content is MF_ECONFLICT. */
     const struct mf_msg *msgs;
     uint32_t n_msgs;
-    struct mf_slice idem_key; /* of a ticket that may proceed; empty: none */
+    /* Of a ticket that may proceed; empty: none. Ids are then made of both (keyids.h):
+     * a message of the same key and body that is there is answered as if added now. */
+    struct mf_slice idem_key;
     uint8_t idem_hash[32];
     /* out */
     const struct mf_slice *ids; /* of all messages, in order */
@@ -211,6 +213,9 @@ struct mf_idem_ticket {
     uint8_t body_hash[32];
     struct mf_arena *arena;
     void (*done)(struct mf_idem_ticket *t, enum mf_idem_outcome outcome);
+    /* It makes rows of the key's own ids and does not need the store: it may proceed
+     * while the store is away and cannot tell whether the key was used. */
+    bool may_go_unasked;
     /* out */
     int status;
     struct mf_slice response;

@@ -82,9 +82,10 @@ struct mf_add_work {
     struct mf_item *item; /* NULL until admitted */
     struct mf_journal_append append;
     struct mf_directory_wait wait;
-    struct mf_store_messages known; /* look-up of ids that the client brought */
+    struct mf_store_messages known; /* look-up of ids that may be known */
     struct mf_slice *ids;
-    struct mf_idset set; /* of ids; when the client brought some */
+    struct mf_id round_id;
+    struct mf_idset set; /* of ids; when some may be known */
     bool *is_known;
     bool is_checked, in_verb;
     struct mf_journal_erase undo; /* committed, but there was no memory to show it */

@@ -2,6 +2,7 @@
 #include "engine/idem.h"
 
 #include "base/wallclock.h"
+#include "engine/away.h"
 
 #include <string.h>
 
@@ -155,7 +156,8 @@ static void on_looked_up(struct mf_store_req *req, int rc)
     struct mf_idem *m = lk->m;
 
     mf_loop_assert(m->loop);
-    if (rc == MF_ENOTFOUND) {
+    if (rc == MF_ENOTFOUND || (rc < 0 && t->may_go_unasked && m->store != NULL &&
+                               mf_store_is_away(m->store, rc))) {
         t->done(t, MF_IDEM_PROCEED);
     } else if (rc < 0) {
         t->err = req->err;

@@ -5,4 +5,6 @@ target_include_directories(mf_remotekit PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(mf_remotekit PUBLIC mf_enginekit)
 target_link_options(mf_remotekit INTERFACE -Wl,--wrap=mf_store_open)
 
-mf_test(engine_remote SOURCES flow/test_engine_remote.c DEPENDS remotekit LABEL flow)
+foreach(name engine_remote engine_keys)
+  mf_test(${name} SOURCES flow/test_${name}.c DEPENDS remotekit LABEL flow)
+endforeach()
