@@ -74,24 +74,34 @@ static int send_call(struct drive *d, const struct mf_pg_call *c)
                              1);
 }
 
-/* The results of one call; the first failure counts. */
-static int take_result(struct drive *d, int rc)
+/* Keeps what is good, hands over a row that streams; the first failure counts. */
+static int take_one(struct drive *d, PGresult *res, int rc)
 {
-    PGresult *res = PQgetResult(d->db);
-
-    if (res == NULL) {
-        return rc < 0 ? rc : mf_err_set(&d->err, MF_EUNAVAILABLE, "no answer");
-    }
-    if (is_good(res) && d->job.n_results < mf_countof(d->results)) {
+    if (PQresultStatus(res) == PGRES_SINGLE_TUPLE) {
+        rc = rc != 0 ? rc : d->rows(&d->job, &res, 1);
+    } else if (!is_good(res)) {
+        rc = rc < 0 ? rc : mf_pg_fail(res, &d->err);
+    } else if (d->job.n_results < mf_countof(d->results)) {
         d->results[d->job.n_results++] = res;
-    } else {
-        if (rc == 0) {
-            rc = mf_pg_fail(res, &d->err);
-        }
-        PQclear(res);
+        return rc;
     }
-    PQclear(PQgetResult(d->db)); /* the end of this call's */
+    PQclear(res);
     return rc;
+}
+
+/* The results of one call, up to the NULL behind them. */
+static int take_results(struct drive *d, const struct mf_pg_call *c)
+{
+    PGresult *res;
+    int rc = 0;
+
+    if (c->streams && PQsetSingleRowMode(d->db) != 1) {
+        return mf_err_set(&d->err, MF_EUNAVAILABLE, "%s", PQerrorMessage(d->db));
+    }
+    while ((res = PQgetResult(d->db)) != NULL) {
+        rc = take_one(d, res, rc);
+    }
+    return mf_min(rc, 0);
 }
 
 static int run_round(struct drive *d)
@@ -112,7 +122,9 @@ static int run_round(struct drive *d)
         return mf_err_set(&d->err, MF_EUNAVAILABLE, "%s", PQerrorMessage(d->db));
     }
     for (size_t i = 0; i < r->n; i++) {
-        rc = take_result(d, rc);
+        int one = take_results(d, &r->calls[i]);
+
+        rc = rc < 0 ? rc : one;
     }
     sync = PQgetResult(d->db);
     if (rc == 0 && PQresultStatus(sync) != PGRES_PIPELINE_SYNC) {
@@ -151,6 +163,41 @@ int drive_all(struct drive *d, mf_pg_step_fn step, void *state, unsigned *n)
     if (n != NULL) {
         *n = d->job.n_rounds;
     }
+    drive_end(d);
+    return rc;
+}
+
+/* Rounds until the verb adds none or said that the last one went. */
+static int run_rounds(struct drive *d, const struct mf_pg_verb *v)
+{
+    int rc;
+
+    do {
+        rc = drive_round(d, v->step);
+    } while (rc > 0 && !d->job.is_last);
+    return rc;
+}
+
+int drive_request(struct drive *d, const struct mf_pg_verb *v, struct mf_store_req *req)
+{
+    int rc;
+
+    req->err = (struct mf_err){0};
+    mf_arena_init(&req->arena, ARENA_BLOCK);
+    drive_begin(d, NULL);
+    d->job.req = req;
+    d->rows = v->rows;
+    if (v->is_write) {
+        drive_exec(d, "BEGIN");
+    }
+    rc = run_rounds(d, v);
+    if (v->is_write) {
+        drive_exec(d, rc < 0 ? "ROLLBACK" : "COMMIT");
+    }
+    if (rc > 0) { /* the step that takes the results of the last round */
+        rc = drive_round(d, v->step);
+    }
+    req->err = d->err;
     drive_end(d);
     return rc;
 }

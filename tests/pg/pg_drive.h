@@ -5,7 +5,7 @@
  *
  * Owns:    the connection; the job's arenas and results
  * Thread:  the caller's, one at a time a drive
- * Limits:  verbs that do not stream
+ * Limits:  rows that stream are handed over one by one
  * Fails:   connecting through cmocka's assertions; the verb's and the server's codes
  */
 #ifndef MF_PG_DRIVE_H
@@ -19,7 +19,8 @@ struct drive {
     struct mf_pg_job job;
     struct mf_arena args;
     struct mf_err err;
-    PGresult *results[64];
+    mf_pg_rows_fn rows;
+    PGresult *results[MF_PG_MAX_CALLS];
 };
 
 /* Connects to MF_TEST_DSN with these further words of libpq. */
@@ -33,6 +34,11 @@ MF_ANY void drive_end(struct drive *d);
 /* begin, rounds until it is over, end: 0 or the failure; `*n` (may be NULL) rounds. */
 MF_MUST MF_ANY int drive_all(struct drive *d, mf_pg_step_fn step, void *state,
                              unsigned *n);
+
+/* A request of the store, whose arena the caller frees (mf_store_req_fini): in a
+ * transaction when the verb writes, which is rolled back when it fails. */
+MF_MUST MF_ANY int drive_request(struct drive *d, const struct mf_pg_verb *v,
+                                 struct mf_store_req *req);
 
 /* SQL of the case's own; a failure of the server's fails the case. */
 MF_ANY void drive_exec(struct drive *d, const char *sql);

@@ -1,4 +1,6 @@
-mf_pg_test(pg_schema
-  SOURCES pg/test_pg_schema.c pg/pg_drive.c
-  LIBS PkgConfig::LIBPQ
-  DEPENDS store)
+foreach(name schema entities)
+  mf_pg_test(pg_${name}
+    SOURCES pg/test_pg_${name}.c pg/pg_drive.c
+    LIBS PkgConfig::LIBPQ
+    DEPENDS store)
+endforeach()
