@@ -393,6 +393,36 @@ MF_TEST(library, keeps_a_record_that_is_made_beside_the_delta)
     kit_close(&k);
 }
 
+/* We made it of the old text, and they changed it since. */
+MF_TEST(library, keeps_what_another_process_changed_beside_a_load)
+{
+    struct kit k;
+    struct kit_scan q;
+    struct mf_buf rec;
+    uint64_t seq;
+
+    kit_open(&k);
+    kit_share(&k);
+    seq = kit_add(&k, "u1", 1, "my horse");
+    kit_index(&k, "u1", seq, false);
+    kit_build(&k, &rec, mf_entry_msg_of(kit_msg(&k, "u1", seq)), false, true);
+    kit_commit(&k, "u1", seq);
+    kit_other_change(&k, "u1", seq, "my zebra");
+    kit_question(&k, &q, "u1", "zebra");
+    kit_gate(&k, KIT_HOLD_AFTER);
+    MF_CHECK_OK(kit_submit(&q));
+    kit_wait_gated(&k, 1);
+    mf_library_record_made(k.lib, mf_slice_str("u1"), seq, mf_slice_of(rec.p, rec.n));
+    kit_confirm(&k, "u1", seq);
+    kit_gate(&k, KIT_OPEN);
+    kit_wait(&q);
+    MF_CHECK_INT(q.s.n_hits, 1);
+    MF_CHECK(kit_hit(&q, seq)->bm25 > 0);
+    kit_forget(&q);
+    mf_buf_fini(&rec);
+    kit_close(&k);
+}
+
 /* ---- large deltas ---- */
 
 MF_TEST(library, takes_many_rows_over_several_turns)
@@ -416,6 +446,7 @@ MF_TEST(library, takes_many_rows_over_several_turns)
     MF_CHECK_OK(kit_submit(&q[1]));
     kit_turns(&k, 5);
     MF_CHECK(mf_shelf_is_lent(holder(&k)->shelf));
+    MF_CHECK(!mf_shelf_has(holder(&k)->shelf, last + 1)); /* not even in line */
     mf_lane_set_permits(k.lib->lane, 1);
     for (int i = 0; i < 2; i++) {
         kit_wait(&q[i]);

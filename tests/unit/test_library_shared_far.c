@@ -213,6 +213,7 @@ MF_TEST(library, takes_a_delta_beside_a_shelf_that_has_outgrown_its_bound)
     mf_holder_want_turn(mf_holder_find(k.lib, mf_slice_str("u1")));
     kit_turns(&k, 2);
     MF_CHECK_INT(mf_library_n_shelves(k.lib), 0);
+    MF_CHECK_PTR(mf_holder_find(k.lib, mf_slice_str("u1"))->delta, NULL);
     kit_gate(&k, KIT_OPEN);
     kit_wait(&q);
     MF_CHECK(!q.s.is_partial);

@@ -92,6 +92,26 @@ MF_TEST(query, finds_what_is_left_when_another_process_deleted_most)
     rig_close(&g);
 }
 
+/* What is deleted there behind our back is left out, and that is all. */
+MF_TEST(query, ranks_once_when_the_store_is_its_own)
+{
+    struct rig g;
+    struct ask a;
+    size_t before;
+
+    open_shared(&g, 20);
+    g.k.gate.info.is_shared = false;
+    rig_ask(&g, &a, "zebra");
+    kit_other_delete(&g.k, "u1", a.r.hits[0].scan.seq);
+    rig_forget(&a);
+    before = g.k.n_asked;
+    rig_ask(&g, &a, "zebra");
+    check_whole(&a, 9);
+    rig_forget(&a);
+    MF_CHECK_INT(g.k.n_asked, before + 1); /* texts */
+    rig_close(&g);
+}
+
 MF_TEST(query, answers_with_what_another_process_changed)
 {
     struct rig g;
