@@ -155,6 +155,41 @@ static bool lost_passages(const struct mf_pg_place *p)
     return p->is_changed && !has_passages(p);
 }
 
+/* Which rule of the table a row breaks, NULL: none. The server would refuse the whole
+ * batch and not say for which row. */
+static const char *broken_rule(const struct mf_store_row *row, bool is_new)
+{
+    if (row->msg.content.n == 0) {
+        return "content_is_not_empty";
+    }
+    if ((unsigned)row->msg.role >= MF_MSG_ROLE_COUNT) {
+        return "role_is_known";
+    }
+    if (is_new && (row->seq == 0 || row->seq > INT64_MAX)) {
+        return "seq_is_positive";
+    }
+    if (is_new &&
+        (row->user_id.n == 0 || row->session_id.n == 0 || row->msg.id.n == 0)) {
+        return "user_id, session_id and id are not NULL";
+    }
+    return NULL;
+}
+
+MF_WORKER static int check_rows(const struct mf_pg_job *j, bool is_new)
+{
+    const struct mf_store_write *w = of_job(j);
+
+    for (size_t i = 0; i < w->n_rows; i++) {
+        const char *rule = broken_rule(&w->rows[i], is_new);
+
+        if (rule != NULL) {
+            (void)mf_err_set(j->err, MF_EPOISON, "the table's rule: %s", rule);
+            return name_row(j->err, MF_EPOISON, &w->rows[i]);
+        }
+    }
+    return 0;
+}
+
 /* Called in the first step; asks for marks when the store is shared. */
 MF_WORKER static int open_writing(struct mf_pg_job *j, mf_pg_wants_fn messages,
                                   mf_pg_wants_fn knowledge, enum mf_pg_keep keep)
@@ -178,6 +213,15 @@ MF_WORKER static int open_writing(struct mf_pg_job *j, mf_pg_wants_fn messages,
         return mf_pg_take_marks(j, s->batches, N_BATCHES);
     }
     return 0;
+}
+
+MF_WORKER static int open_messages(struct mf_pg_job *j, bool is_new)
+{
+    int rc = check_rows(j, is_new);
+
+    return rc < 0 ? rc
+                  : open_writing(j, NULL, is_nothing,
+                                 is_new ? MF_PG_KEEP_FIRST : MF_PG_KEEP_NEWEST);
 }
 
 /* In later steps: after the marks the rows are to be asked for. */
@@ -278,8 +322,7 @@ int mf_pg_write_rounds(struct mf_pg_job *j)
     if (s != NULL && s->phase == PHASE_ROWS) {
         return s->batches[MESSAGES]->n == 0 ? 0 : read_n_new(j, &w->n_changed);
     }
-    rc = s == NULL ? open_writing(j, NULL, is_nothing, MF_PG_KEEP_FIRST)
-                   : take_answer_of_marks(j, s);
+    rc = s == NULL ? open_messages(j, true) : take_answer_of_marks(j, s);
     s = j->state;
     if (rc < 0 || s->phase == PHASE_MARKS) {
         return rc;
@@ -343,8 +386,7 @@ int mf_pg_update_messages(struct mf_pg_job *j)
     if (s != NULL && s->phase == PHASE_ROWS) {
         return check_all_changed(j, s->batches[MESSAGES]);
     }
-    rc = s == NULL ? open_writing(j, NULL, is_nothing, MF_PG_KEEP_NEWEST)
-                   : take_answer_of_marks(j, s);
+    rc = s == NULL ? open_messages(j, false) : take_answer_of_marks(j, s);
     s = j->state;
     return rc < 0 || s->phase == PHASE_MARKS ? rc : set_rows(j, s->batches[MESSAGES]);
 }
