@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOAD_SEARCH: first the user's sessions (and, of a shared store, his mark, before any
- * row is read), then his search records as the server sends them, messages and
- * knowledge by ascending seq.
+ * LOAD_SEARCH, in one round trip: of a shared store the user's mark, before any row is
+ * read; then, as the server sends them, his sessions, and his search records, messages
+ * and knowledge by ascending seq.
  *
  * A job may end between two steps, and its arena is all that is then given back: so the
  * piece is a block of that arena of fixed size, filled and fed again and again, and the
@@ -13,16 +13,19 @@
 
 #include <stdlib.h>
 
-#define PIECE_ROWS  1000
-#define PIECE_BYTES (1024UL * 1024) /* a piece of usual records fits */
+#define PIECE_ROWS        1000
+#define PIECE_BYTES       (1024UL * 1024) /* a piece of usual records fits */
+#define FIRST_SESSIONS    64
+#define N_SESSION_COLUMNS 2 /* a record has one more */
 
 struct session {
     struct mf_slice id, agent_id;
 };
 
 struct load {                 /* j->state */
-    struct session *sessions; /* by id */
-    size_t n_sessions;
+    struct session *sessions; /* by id, once all are there */
+    size_t n_sessions, sessions_cap;
+    bool is_sorted;
     const struct session *last;
     size_t n_read;
     struct mf_store_search_row *rows; /* of the piece; all without feed */
@@ -42,29 +45,17 @@ static int no_memory(struct mf_pg_job *j)
     return mf_err_set(j->err, MF_ENOMEM, "no memory for the search records");
 }
 
+static int64_t as_int(uint64_t v)
+{
+    return (int64_t)mf_min(v, (uint64_t)INT64_MAX);
+}
+
 static bool is_delta(const struct mf_pg_job *j)
 {
     return j->env->cfg.is_shared && of_job(j)->after_mark > 0;
 }
 
-/* --- the first round */
-
-MF_WORKER static int ask_sessions(struct mf_pg_job *j)
-{
-    const struct mf_store_search *s = of_job(j);
-
-    if (j->env->cfg.is_shared) {
-        mf_pg_add(&j->round, MF_PG_SEARCH_MARK);
-        mf_pg_text(&j->round, s->user_id);
-    }
-    mf_pg_add(&j->round,
-              is_delta(j) ? MF_PG_SEARCH_SESSIONS_SINCE : MF_PG_SEARCH_SESSIONS);
-    mf_pg_text(&j->round, s->user_id);
-    if (is_delta(j)) {
-        mf_pg_int(&j->round, (int64_t)mf_min(s->after_mark, (uint64_t)INT64_MAX));
-    }
-    return 0;
-}
+/* --- sessions */
 
 static int compare_slices(struct mf_slice a, struct mf_slice b)
 {
@@ -80,80 +71,40 @@ static int by_id(const void *a, const void *b)
                           ((const struct session *)b)->id);
 }
 
-/* Agents' ids lie in the request's arena: the rows that name them stay when there is no
- * feed. */
-MF_WORKER static int take_sessions(struct mf_pg_job *j, struct load *l,
-                                   const PGresult *res)
+/* Room for one more, or NULL. */
+MF_WORKER static struct session *next_session(struct mf_pg_job *j, struct load *l)
 {
-    size_t n = (size_t)PQntuples(res);
+    size_t cap = mf_max(l->sessions_cap * 2, (size_t)FIRST_SESSIONS);
+    struct session *more;
 
-    l->sessions = mf_arena_alloc(&j->kept, (n + 1) * sizeof(*l->sessions));
-    if (l->sessions == NULL) {
-        return no_memory(j);
+    if (l->n_sessions < l->sessions_cap) {
+        return &l->sessions[l->n_sessions++];
     }
-    for (; l->n_sessions < n; l->n_sessions++) {
-        struct mf_pg_row r = mf_pg_row(res, (int)l->n_sessions, j->err);
-
-        l->sessions[l->n_sessions] = (struct session){
-            .id = mf_pg_read(&r, 0, &j->req->arena),
-            .agent_id = mf_pg_read(&r, 1, &j->req->arena),
-        };
-        if (r.rc < 0) {
-            return r.rc;
-        }
-    }
-    qsort(l->sessions, n, sizeof(*l->sessions), by_id);
-    return 0;
-}
-
-/* A user of whom no row was ever marked has none. */
-MF_WORKER static int take_mark(struct mf_pg_job *j, const PGresult *res)
-{
-    struct mf_pg_row r;
-
-    if (PQntuples(res) == 0) {
-        return 0;
-    }
-    r = mf_pg_row(res, 0, j->err);
-    of_job(j)->mark = (uint64_t)mf_pg_get_int(&r, 0);
-    return r.rc;
-}
-
-MF_WORKER static struct load *begin(struct mf_pg_job *j)
-{
-    struct load *l = mf_arena_alloc(&j->kept, sizeof(*l));
-
-    if (l == NULL) {
+    more = mf_arena_alloc(&j->kept, cap * sizeof(*more));
+    if (more == NULL) {
         return NULL;
     }
-    *l = (struct load){.is_enough = false};
-    if (of_job(j)->feed != NULL) {
-        l->cap = PIECE_ROWS;
-        l->rows = mf_arena_alloc(&j->kept, l->cap * sizeof(*l->rows));
-        l->bytes = mf_arena_alloc(&j->kept, PIECE_BYTES);
-        if (l->rows == NULL || l->bytes == NULL) {
-            return NULL;
-        }
+    if (l->n_sessions > 0) {
+        memcpy(more, l->sessions, l->n_sessions * sizeof(*more));
     }
-    j->state = l;
-    return l;
+    l->sessions = more;
+    l->sessions_cap = cap;
+    return &l->sessions[l->n_sessions++];
 }
 
-/* --- the second round: rows as they come */
-
-MF_WORKER static int ask_rows(struct mf_pg_job *j)
+/* Ids lie in the request's arena: without a feed its rows name them. */
+MF_WORKER static int take_session(struct mf_pg_job *j, struct load *l,
+                                  const PGresult *res)
 {
-    const struct mf_store_search *s = of_job(j);
-    bool since = is_delta(j);
-    uint64_t after = since ? s->after_mark : s->after_seq;
+    struct mf_pg_row r = mf_pg_row(res, 0, j->err);
+    struct session *s = next_session(j, l);
 
-    mf_pg_add(&j->round, since ? MF_PG_SEARCH_SINCE : MF_PG_SEARCH_ALL);
-    mf_pg_text(&j->round, s->user_id);
-    mf_pg_int(&j->round, (int64_t)mf_min(after, (uint64_t)INT64_MAX));
-    /* One more than wanted tells whether there is more. */
-    mf_pg_limit(&j->round, s->max_rows == 0 ? 0 : s->max_rows + 1);
-    mf_pg_stream_last(&j->round);
-    return 0;
+    if (s == NULL) {
+        return no_memory(j);
+    }
+    s->id = mf_pg_read(&r, 0, &j->req->arena);
+    s->agent_id = mf_pg_read(&r, 1, &j->req->arena);
+    return r.rc;
 }
 
 /* Afterwards l->last is the session `id`. */
@@ -164,8 +115,16 @@ static void find_session(struct load *l, struct mf_slice id)
     if (l->last != NULL && mf_slice_eq(l->last->id, id)) {
         return;
     }
-    l->last = bsearch(&key, l->sessions, l->n_sessions, sizeof(key), by_id);
+    if (l->n_sessions > 0 && !l->is_sorted) {
+        qsort(l->sessions, l->n_sessions, sizeof(*l->sessions), by_id);
+        l->is_sorted = true;
+    }
+    l->last = l->n_sessions == 0
+                  ? NULL
+                  : bsearch(&key, l->sessions, l->n_sessions, sizeof(key), by_id);
 }
+
+/* --- search records */
 
 /* 0: go on; positive: the taker has enough; negative: its error. */
 MF_WORKER static int feed_piece(struct mf_pg_job *j, struct load *l)
@@ -263,28 +222,96 @@ MF_WORKER static int take_row(struct mf_pg_job *j, struct load *l, const PGresul
     return r.rc < 0 ? r.rc : rc;
 }
 
-int mf_pg_load_search_rows(struct mf_pg_job *j, PGresult *const *rows, size_t n)
+/* One row: of the sessions, which come first, or a record. */
+MF_WORKER static int take_any(struct mf_pg_job *j, struct load *l, const PGresult *res)
 {
     struct mf_store_search *s = of_job(j);
+    int rc;
+
+    if (PQnfields(res) == N_SESSION_COLUMNS) {
+        return take_session(j, l, res);
+    }
+    if (s->max_rows > 0 && l->n_read == s->max_rows) {
+        s->has_more = true;
+        l->is_enough = true;
+        return 1;
+    }
+    rc = take_row(j, l, res);
+    return rc == 0 && l->n == PIECE_ROWS ? feed_piece(j, l) : rc;
+}
+
+int mf_pg_load_search_rows(struct mf_pg_job *j, PGresult *const *rows, size_t n)
+{
     struct load *l = j->state;
 
     for (size_t i = 0; i < n && !l->is_enough; i++) {
-        int rc;
+        int rc = take_any(j, l, rows[i]);
 
-        if (s->max_rows > 0 && l->n_read == s->max_rows) {
-            s->has_more = true;
-            l->is_enough = true;
-            break;
-        }
-        rc = take_row(j, l, rows[i]);
-        if (rc == 0 && l->n == PIECE_ROWS) {
-            rc = feed_piece(j, l);
-        }
         if (rc != 0) {
             return rc;
         }
     }
     return l->is_enough ? 1 : 0;
+}
+
+/* --- the round */
+
+MF_WORKER static int begin(struct mf_pg_job *j)
+{
+    struct load *l = mf_arena_alloc(&j->kept, sizeof(*l));
+
+    if (l == NULL) {
+        return no_memory(j);
+    }
+    *l = (struct load){.is_enough = false};
+    if (of_job(j)->feed != NULL) {
+        l->cap = PIECE_ROWS;
+        l->rows = mf_arena_alloc(&j->kept, l->cap * sizeof(*l->rows));
+        l->bytes = mf_arena_alloc(&j->kept, PIECE_BYTES);
+        if (l->rows == NULL || l->bytes == NULL) {
+            return no_memory(j);
+        }
+    }
+    j->state = l;
+    return 0;
+}
+
+static void ask_sessions(struct mf_pg_job *j)
+{
+    const struct mf_store_search *s = of_job(j);
+
+    mf_pg_add(&j->round,
+              is_delta(j) ? MF_PG_SEARCH_SESSIONS_SINCE : MF_PG_SEARCH_SESSIONS);
+    mf_pg_text(&j->round, s->user_id);
+    if (is_delta(j)) {
+        mf_pg_int(&j->round, as_int(s->after_mark));
+    }
+    mf_pg_stream_last(&j->round);
+}
+
+static void ask_records(struct mf_pg_job *j)
+{
+    const struct mf_store_search *s = of_job(j);
+
+    mf_pg_add(&j->round, is_delta(j) ? MF_PG_SEARCH_SINCE : MF_PG_SEARCH_ALL);
+    mf_pg_text(&j->round, s->user_id);
+    mf_pg_int(&j->round, as_int(is_delta(j) ? s->after_mark : s->after_seq));
+    /* One more than wanted tells whether there is more. */
+    mf_pg_limit(&j->round, s->max_rows == 0 ? 0 : s->max_rows + 1);
+    mf_pg_stream_last(&j->round);
+}
+
+/* A user of whom no row was ever marked has none. */
+MF_WORKER static int take_mark(struct mf_pg_job *j, const PGresult *res)
+{
+    struct mf_pg_row r;
+
+    if (PQntuples(res) == 0) {
+        return 0;
+    }
+    r = mf_pg_row(res, 0, j->err);
+    of_job(j)->mark = (uint64_t)mf_pg_get_int(&r, 0);
+    return r.rc;
 }
 
 MF_WORKER static int finish(struct mf_pg_job *j, struct load *l)
@@ -301,22 +328,23 @@ int mf_pg_load_search(struct mf_pg_job *j)
 {
     struct mf_store_search *s = of_job(j);
     bool is_shared = j->env->cfg.is_shared;
-    struct load *l = j->state;
     int rc;
 
-    if (j->n_rounds == 0) {
-        s->has_more = false;
-        s->mark = 0;
-        return ask_sessions(j);
+    if (j->n_rounds > 0) {
+        rc = is_shared ? take_mark(j, mf_pg_result(j, 0)) : 0;
+        return rc < 0 ? rc : finish(j, j->state);
     }
-    if (j->n_rounds > 1) {
-        return finish(j, l);
+    s->has_more = false;
+    s->mark = 0;
+    rc = begin(j);
+    if (rc < 0) {
+        return rc;
     }
-    l = begin(j);
-    if (l == NULL) {
-        return no_memory(j);
+    if (is_shared) {
+        mf_pg_add(&j->round, MF_PG_SEARCH_MARK);
+        mf_pg_text(&j->round, s->user_id);
     }
-    rc = is_shared ? take_mark(j, mf_pg_result(j, 0)) : 0;
-    rc = rc < 0 ? rc : take_sessions(j, l, mf_pg_result(j, is_shared ? 1 : 0));
-    return rc < 0 ? rc : ask_rows(j);
+    ask_sessions(j);
+    ask_records(j);
+    return 0;
 }
