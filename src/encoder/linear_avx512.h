@@ -32,21 +32,19 @@ static inline bool avx512_is_supported(void)
            __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-/* acc += x * w, lane by lane. Two of them as assembly: gcc 12 moves the sums of its
- * built-in functions through the stack at each step. */
+/* acc += x * w, lane by lane. As assembly: gcc 12 moves the sums of its built-in
+ * functions through the stack at each step. */
 AVX512_INLINE __m512i avx512_step(enum mf_precision p, __m512i acc, __m512i x,
                                   __m512i w)
 {
     if (p == MF_PREC_INT8) {
         __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
-        return acc;
-    }
-    if (p == MF_PREC_BF16) {
+    } else if (p == MF_PREC_BF16) {
         __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
-        return acc;
+    } else {
+        __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
     }
-    return _mm512_castps_si512(_mm512_fmadd_ps(
-        _mm512_castsi512_ps(x), _mm512_castsi512_ps(w), _mm512_castsi512_ps(acc)));
+    return acc;
 }
 
 AVX512_INLINE __m512i avx512_spread(const unsigned char *x)
@@ -57,14 +55,13 @@ AVX512_INLINE __m512i avx512_spread(const unsigned char *x)
     return _mm512_set1_epi32(group);
 }
 
-AVX512_INLINE void avx512_tile_rows(enum mf_precision p, const unsigned rows,
-                                    const struct mf_linear_tile *t)
+/* The sums of all groups: acc[r][0..2] of row r. */
+AVX512_INLINE void avx512_sum_rows(enum mf_precision p, const unsigned rows,
+                                   const struct mf_linear_tile *t, __m512i (*acc)[3])
 {
     const unsigned char *x = t->x;
     const unsigned char *w = t->w;
-    __m512i acc[AVX512_HEIGHT][3];
     size_t stride = t->stride;
-    __m512i *out = t->acc;
 
 #pragma GCC unroll 8
     for (unsigned r = 0; r < rows; r++) {
@@ -86,6 +83,15 @@ AVX512_INLINE void avx512_tile_rows(enum mf_precision p, const unsigned rows,
         x += MF_GROUP_BYTES;
         w += (size_t)AVX512_WIDTH * MF_GROUP_BYTES;
     }
+}
+
+AVX512_INLINE void avx512_tile_rows(enum mf_precision p, const unsigned rows,
+                                    const struct mf_linear_tile *t)
+{
+    __m512i acc[AVX512_HEIGHT][3];
+    __m512i *out = t->acc;
+
+    avx512_sum_rows(p, rows, t, acc);
 #pragma GCC unroll 8
     for (unsigned r = 0; r < rows; r++) {
         _mm512_store_si512(out++, acc[r][0]);
@@ -212,25 +218,39 @@ struct avx512_last {
 
 /* 16 columns of the layer, in registers while the rows of a tile go by. */
 struct avx512_columns {
-    __m512 bias, scale;
-    __m512i sum;
+    __m512 bias, scale, sum; /* the last one times the scale */
 };
 
-/* The float that the sums of row r stand for, bias included. */
+AVX512_INLINE struct avx512_columns
+avx512_columns_of(enum mf_precision p, const struct mf_linear_finish *f, uint32_t c)
+{
+    const struct mf_linear *l = f->l;
+    struct avx512_columns columns = {.bias = _mm512_load_ps(l->bias + f->first + c)};
+
+    if (p == MF_PREC_INT8) {
+        __m512i sum = _mm512_load_si512(l->sum + f->first + c);
+
+        columns.scale = _mm512_load_ps(l->scale + f->first + c);
+        columns.sum = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), columns.scale);
+    }
+    return columns;
+}
+
+/* The float that the sums of row r stand for, bias included. int8: the sum of
+ * (q - zero) * w is that of q * w less the zero times the sum of w. */
 AVX512_INLINE __m512 avx512_value(enum mf_precision p, const struct mf_linear_finish *f,
-                                  unsigned r, const int32_t *acc,
+                                  unsigned r, __m512i acc,
                                   const struct avx512_columns *c)
 {
-    __m512i sum;
-    __m512 scale;
+    __m512 shift, scale;
 
     if (p != MF_PREC_INT8) {
-        return _mm512_add_ps(_mm512_load_ps(acc), c->bias);
+        return _mm512_add_ps(_mm512_castsi512_ps(acc), c->bias);
     }
-    sum = _mm512_mullo_epi32(_mm512_set1_epi32(f->zero[r]), c->sum);
-    sum = _mm512_sub_epi32(_mm512_load_si512(acc), sum);
+    shift = _mm512_set1_ps(f->shift[r]);
     scale = _mm512_mul_ps(_mm512_set1_ps(f->scale[r]), c->scale);
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, c->bias);
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), scale,
+                           _mm512_fnmadd_ps(shift, c->sum, c->bias));
 }
 
 /* Nearest bf16. Assembly: the kernels that hand over bf16 are more than those whose
@@ -273,30 +293,35 @@ AVX512_INLINE void avx512_put(float *y, uint32_t left, __m512 v, const bool is_e
     }
 }
 
+/* The result of row r, 16 columns from column c of the panel on or as many as are
+ * `left`. */
+AVX512_INLINE void avx512_put_value(enum mf_precision p,
+                                    const struct mf_linear_finish *f,
+                                    const struct avx512_last *last, size_t at,
+                                    uint32_t left, __m512 v)
+{
+    if (last->to_bf16) {
+        v = avx512_activate(v, v, false, last->ep);
+        avx512_put_bf16((uint16_t *)f->y + at, left, v);
+    } else {
+        avx512_put((float *)f->y + at, left, v, p == MF_PREC_F32, last->ep);
+    }
+}
+
 /* 16 columns from column c of the panel on, or as many as are `left`. */
 AVX512_INLINE void avx512_finish_columns(enum mf_precision p,
                                          const struct mf_linear_finish *f,
                                          const struct avx512_last *last, uint32_t c,
                                          uint32_t left)
 {
-    const struct mf_linear *l = f->l;
+    struct avx512_columns columns = avx512_columns_of(p, f, c);
     const int32_t *acc = (const int32_t *)f->acc + c;
-    struct avx512_columns columns = {.bias = _mm512_load_ps(l->bias + f->first + c)};
     size_t at = c;
 
-    if (p == MF_PREC_INT8) {
-        columns.scale = _mm512_load_ps(l->scale + f->first + c);
-        columns.sum = _mm512_load_si512(l->sum + f->first + c);
-    }
     for (unsigned r = 0; r < f->rows; r++) {
-        __m512 v = avx512_value(p, f, r, acc, &columns);
+        __m512 v = avx512_value(p, f, r, _mm512_load_si512(acc), &columns);
 
-        if (last->to_bf16) {
-            v = avx512_activate(v, v, false, last->ep);
-            avx512_put_bf16((uint16_t *)f->y + at, left, v);
-        } else {
-            avx512_put((float *)f->y + at, left, v, p == MF_PREC_F32, last->ep);
-        }
+        avx512_put_value(p, f, last, at, left, v);
         at += f->ldy;
         acc += AVX512_WIDTH;
     }
@@ -316,28 +341,67 @@ AVX512_INLINE void avx512_finish_to(enum mf_precision p,
     }
 }
 
-AVX512_INLINE void avx512_finish_as(enum mf_precision p,
+/* A whole tile with its last step: the sums never leave the registers. */
+AVX512_INLINE void avx512_whole_to(enum mf_precision p, const struct mf_linear_tile *t,
+                                   const struct mf_linear_finish *f,
+                                   const struct avx512_last *last)
+{
+    __m512i acc[AVX512_HEIGHT][3];
+
+    avx512_sum_rows(p, AVX512_HEIGHT, t, acc);
+#pragma GCC unroll 3
+    for (unsigned c = 0; c < 3; c++) {
+        struct avx512_columns columns = avx512_columns_of(p, f, 16 * c);
+
+#pragma GCC unroll 8
+        for (unsigned r = 0; r < AVX512_HEIGHT; r++) {
+            __m512 v = avx512_value(p, f, r, acc[r][c], &columns);
+
+            avx512_put_value(p, f, last, r * f->ldy + (size_t)16 * c, 16, v);
+        }
+    }
+}
+
+/* `t` or NULL: its sums stand in f->acc. */
+AVX512_INLINE void avx512_finish_as(enum mf_precision p, const struct mf_linear_tile *t,
                                     const struct mf_linear_finish *f,
                                     const enum mf_epilogue ep)
 {
     const struct avx512_last to_float = {.ep = ep};
     const struct avx512_last to_bf16 = {.ep = ep, .to_bf16 = true};
+    const bool may_be_bf16 = p != MF_PREC_F32 && ep != MF_EP_RESIDUAL;
 
-    if (p != MF_PREC_F32 && ep != MF_EP_RESIDUAL && f->y_is_bf16) {
+    if (t != NULL && may_be_bf16 && f->y_is_bf16) {
+        avx512_whole_to(p, t, f, &to_bf16);
+    } else if (t != NULL) {
+        avx512_whole_to(p, t, f, &to_float);
+    } else if (may_be_bf16 && f->y_is_bf16) {
         avx512_finish_to(p, f, &to_bf16);
     } else {
         avx512_finish_to(p, f, &to_float);
     }
 }
 
-AVX512_INLINE void avx512_finish(enum mf_precision p, const struct mf_linear_finish *f)
+AVX512_INLINE void avx512_finish(enum mf_precision p, const struct mf_linear_tile *t,
+                                 const struct mf_linear_finish *f)
 {
     switch (f->ep) {
-    case MF_EP_GELU: avx512_finish_as(p, f, MF_EP_GELU); break;
-    case MF_EP_GELU_TANH: avx512_finish_as(p, f, MF_EP_GELU_TANH); break;
-    case MF_EP_RELU: avx512_finish_as(p, f, MF_EP_RELU); break;
-    case MF_EP_RESIDUAL: avx512_finish_as(p, f, MF_EP_RESIDUAL); break;
-    case MF_EP_BIAS: avx512_finish_as(p, f, MF_EP_BIAS); break;
+    case MF_EP_GELU: avx512_finish_as(p, t, f, MF_EP_GELU); break;
+    case MF_EP_GELU_TANH: avx512_finish_as(p, t, f, MF_EP_GELU_TANH); break;
+    case MF_EP_RELU: avx512_finish_as(p, t, f, MF_EP_RELU); break;
+    case MF_EP_RESIDUAL: avx512_finish_as(p, t, f, MF_EP_RESIDUAL); break;
+    case MF_EP_BIAS: avx512_finish_as(p, t, f, MF_EP_BIAS); break;
+    }
+}
+
+AVX512_INLINE void avx512_run(enum mf_precision p, const struct mf_linear_tile *t,
+                              const struct mf_linear_finish *f)
+{
+    if (t->rows == AVX512_HEIGHT && f->cols == AVX512_WIDTH) {
+        avx512_finish(p, t, f);
+    } else {
+        avx512_tile(p, t);
+        avx512_finish(p, NULL, f);
     }
 }
 

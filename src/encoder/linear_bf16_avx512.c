@@ -21,14 +21,10 @@ AVX512_BF16 static void prepare(const struct mf_linear *l, const float *x,
     }
 }
 
-AVX512 static void tile(const struct mf_linear_tile *t)
+AVX512 static void run_tile(const struct mf_linear_tile *t,
+                            const struct mf_linear_finish *f)
 {
-    avx512_tile(MF_PREC_BF16, t);
-}
-
-AVX512 static void finish(const struct mf_linear_finish *f)
-{
-    avx512_finish(MF_PREC_BF16, f);
+    avx512_run(MF_PREC_BF16, t, f);
 }
 
 static bool is_supported(void)
@@ -42,8 +38,7 @@ static const struct mf_linear_kernel kernel = {
     .height = AVX512_HEIGHT,
     .bytes = 2,
     .prepare = prepare,
-    .tile = tile,
-    .finish = finish,
+    .run_tile = run_tile,
 };
 
 MF_LINEAR_OPS(mf_linear_bf16_avx512, "bf16-avx512", MF_PREC_BF16, kernel, is_supported,

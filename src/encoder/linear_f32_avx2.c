@@ -5,13 +5,10 @@
 
 #    include "encoder/linear_avx2.h"
 
-AVX2 static void tile(const struct mf_linear_tile *t)
+AVX2 static void run_tile(const struct mf_linear_tile *t,
+                          const struct mf_linear_finish *f)
 {
     avx2_tile(AVX2_F32, t);
-}
-
-AVX2 static void finish(const struct mf_linear_finish *f)
-{
     avx2_finish(AVX2_F32, f);
 }
 
@@ -20,8 +17,7 @@ static const struct mf_linear_kernel kernel = {
     .width = AVX2_WIDTH,
     .height = AVX2_HEIGHT,
     .bytes = 4,
-    .tile = tile,
-    .finish = finish,
+    .run_tile = run_tile,
 };
 
 MF_LINEAR_OPS(mf_linear_f32_avx2, "f32-avx2", MF_PREC_F32, kernel, avx2_is_supported,

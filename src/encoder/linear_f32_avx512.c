@@ -5,14 +5,10 @@
 
 #    include "encoder/linear_avx512.h"
 
-AVX512 static void tile(const struct mf_linear_tile *t)
+AVX512 static void run_tile(const struct mf_linear_tile *t,
+                            const struct mf_linear_finish *f)
 {
-    avx512_tile(MF_PREC_F32, t);
-}
-
-AVX512 static void finish(const struct mf_linear_finish *f)
-{
-    avx512_finish(MF_PREC_F32, f);
+    avx512_run(MF_PREC_F32, t, f);
 }
 
 static const struct mf_linear_kernel kernel = {
@@ -20,8 +16,7 @@ static const struct mf_linear_kernel kernel = {
     .width = AVX512_WIDTH,
     .height = AVX512_HEIGHT,
     .bytes = 4,
-    .tile = tile,
-    .finish = finish,
+    .run_tile = run_tile,
 };
 
 MF_LINEAR_OPS(mf_linear_f32_avx512, "f32-avx512", MF_PREC_F32, kernel,

@@ -41,9 +41,10 @@ struct mf_linear_rows {
     size_t stride;
     float *scale;  /* int8: of a row */
     int32_t *zero; /* int8: of a row */
+    float *shift;  /* int8: of a row, scale times zero */
 };
 
-/* acc[r][c] (`width` of the kernel apart) = the sum over all groups. */
+/* acc[r][c] (`width` of the kernel apart): room for the sums over all groups. */
 struct mf_linear_tile {
     const unsigned char *x;
     size_t stride;
@@ -60,6 +61,7 @@ struct mf_linear_finish {
     unsigned rows;
     const float *scale; /* int8: of the first row */
     const int32_t *zero;
+    const float *shift;
     void *y; /* float, or bf16 */
     size_t ldy;
     enum mf_epilogue ep;
@@ -78,8 +80,8 @@ struct mf_linear_kernel {
     /* The same of a row in bf16. NULL: the tile reads it, too, if x may be that. */
     void (*prepare_bf16)(const struct mf_linear *l, const uint16_t *x,
                          const struct mf_linear_rows *row);
-    void (*tile)(const struct mf_linear_tile *t);
-    void (*finish)(const struct mf_linear_finish *f);
+    /* The sums and the last step of a tile. */
+    void (*run_tile)(const struct mf_linear_tile *t, const struct mf_linear_finish *f);
 };
 
 MF_MUST MF_ANY int mf_linear_pack(struct mf_linear **out,

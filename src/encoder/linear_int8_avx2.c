@@ -91,19 +91,18 @@ AVX2 static void prepare_pairs(const struct mf_linear *l, const float *x,
     }
 }
 
-AVX2 static void tile_vnni(const struct mf_linear_tile *t)
+AVX2 static void tile_vnni(const struct mf_linear_tile *t,
+                           const struct mf_linear_finish *f)
 {
     avx2_tile(AVX2_VNNI, t);
+    avx2_finish(AVX2_VNNI, f);
 }
 
-AVX2 static void tile_pairs(const struct mf_linear_tile *t)
+AVX2 static void tile_pairs(const struct mf_linear_tile *t,
+                            const struct mf_linear_finish *f)
 {
     avx2_tile(AVX2_PAIRS, t);
-}
-
-AVX2 static void finish(const struct mf_linear_finish *f)
-{
-    avx2_finish(AVX2_VNNI, f);
+    avx2_finish(AVX2_PAIRS, f);
 }
 
 /* EAX of CPUID's leaf 7, which a CPU with AVX2 has. */
@@ -129,8 +128,7 @@ static const struct mf_linear_kernel vnni = {
     .height = AVX2_HEIGHT,
     .bytes = 1,
     .prepare = prepare_bytes,
-    .tile = tile_vnni,
-    .finish = finish,
+    .run_tile = tile_vnni,
 };
 
 static const struct mf_linear_kernel pairs = {
@@ -139,8 +137,7 @@ static const struct mf_linear_kernel pairs = {
     .height = AVX2_HEIGHT,
     .bytes = 2,
     .prepare = prepare_pairs,
-    .tile = tile_pairs,
-    .finish = finish,
+    .run_tile = tile_pairs,
 };
 
 MF_LINEAR_OPS(mf_linear_int8_avxvnni, "int8-avxvnni", MF_PREC_INT8, vnni, has_vnni,

@@ -163,14 +163,10 @@ AVX512 static void prepare_bf16(const struct mf_linear *l, const uint16_t *x,
     prepare_of(l, x, true, row);
 }
 
-AVX512 static void tile(const struct mf_linear_tile *t)
+AVX512 static void run_tile(const struct mf_linear_tile *t,
+                            const struct mf_linear_finish *f)
 {
-    avx512_tile(MF_PREC_INT8, t);
-}
-
-AVX512 static void finish(const struct mf_linear_finish *f)
-{
-    avx512_finish(MF_PREC_INT8, f);
+    avx512_run(MF_PREC_INT8, t, f);
 }
 
 static bool is_supported(void)
@@ -190,8 +186,7 @@ static const struct mf_linear_kernel kernel = {
     .bytes = 1,
     .prepare = prepare,
     .prepare_bf16 = prepare_bf16,
-    .tile = tile,
-    .finish = finish,
+    .run_tile = run_tile,
 };
 
 MF_LINEAR_OPS(mf_linear_int8_avx512, "int8-avx512vnni", MF_PREC_INT8, kernel,

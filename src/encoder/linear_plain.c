@@ -53,7 +53,7 @@ static void add_int8(void *acc, const unsigned char *x, const unsigned char *w)
     }
 }
 
-static inline void tile(const struct mf_linear_tile *t, add_fn add)
+static inline void add_groups(const struct mf_linear_tile *t, add_fn add)
 {
     int32_t(*acc)[WIDTH] = t->acc; /* of the size of a float */
 
@@ -65,21 +65,6 @@ static inline void tile(const struct mf_linear_tile *t, add_fn add)
             add(acc[r], t->x + r * t->stride + g * MF_GROUP_BYTES, w);
         }
     }
-}
-
-static void f32_tile(const struct mf_linear_tile *t)
-{
-    tile(t, add_f32);
-}
-
-static void bf16_tile(const struct mf_linear_tile *t)
-{
-    tile(t, add_bf16);
-}
-
-static void int8_tile(const struct mf_linear_tile *t)
-{
-    tile(t, add_int8);
 }
 
 static float activate(float v, float residual, enum mf_epilogue ep)
@@ -129,6 +114,24 @@ static void int8_finish(const struct mf_linear_finish *f)
     }
 }
 
+static void f32_tile(const struct mf_linear_tile *t, const struct mf_linear_finish *f)
+{
+    add_groups(t, add_f32);
+    float_finish(f);
+}
+
+static void bf16_tile(const struct mf_linear_tile *t, const struct mf_linear_finish *f)
+{
+    add_groups(t, add_bf16);
+    float_finish(f);
+}
+
+static void int8_tile(const struct mf_linear_tile *t, const struct mf_linear_finish *f)
+{
+    add_groups(t, add_int8);
+    int8_finish(f);
+}
+
 static void bf16_prepare(const struct mf_linear *l, const float *x,
                          const struct mf_linear_rows *row)
 {
@@ -148,6 +151,7 @@ float mf_linear_range(float min, float max, float poison,
 
     *row->scale = (range > 1e-30f ? range / MF_U8_MAX : 0) + poison;
     *row->zero = (int32_t)lrintf(fminf(-min * inverse, MF_U8_MAX));
+    *row->shift = *row->scale * (float)*row->zero;
     return inverse;
 }
 
@@ -190,8 +194,7 @@ static const struct mf_linear_kernel f32_kernel = {
     .width = WIDTH,
     .height = HEIGHT,
     .bytes = 4,
-    .tile = f32_tile,
-    .finish = float_finish,
+    .run_tile = f32_tile,
 };
 
 static const struct mf_linear_kernel bf16_kernel = {
@@ -200,8 +203,7 @@ static const struct mf_linear_kernel bf16_kernel = {
     .height = HEIGHT,
     .bytes = 2,
     .prepare = bf16_prepare,
-    .tile = bf16_tile,
-    .finish = float_finish,
+    .run_tile = bf16_tile,
 };
 
 static const struct mf_linear_kernel int8_kernel = {
@@ -210,8 +212,7 @@ static const struct mf_linear_kernel int8_kernel = {
     .height = HEIGHT,
     .bytes = 1,
     .prepare = int8_prepare,
-    .tile = int8_tile,
-    .finish = int8_finish,
+    .run_tile = int8_tile,
 };
 
 MF_LINEAR_OPS(mf_linear_f32_plain, "f32-plain", MF_PREC_F32, f32_kernel, is_supported,

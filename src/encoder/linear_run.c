@@ -61,7 +61,7 @@ size_t mf_linear_work_bytes(const struct mf_linear_kernel *kernel, size_t rows,
     if (kernel->prepare == NULL) {
         return 0;
     }
-    return block * row_stride(kernel, k) + 2 * round_up(block * sizeof(float), ALIGN);
+    return block * row_stride(kernel, k) + 3 * round_up(block * sizeof(float), ALIGN);
 }
 
 static struct mf_linear_rows work_rows(const struct mf_linear *l, size_t block,
@@ -73,7 +73,8 @@ static struct mf_linear_rows work_rows(const struct mf_linear *l, size_t block,
     return (struct mf_linear_rows){
         .scale = work,
         .zero = (int32_t *)(void *)(at + column),
-        .x = at + 2 * column,
+        .shift = (float *)(void *)(at + 2 * column),
+        .x = at + 3 * column,
         .stride = row_stride(l->kernel, l->k),
     };
 }
@@ -94,6 +95,7 @@ static void prepare_block(const struct call *c, size_t first, size_t rows)
         row.x += row.stride;
         row.scale++;
         row.zero++;
+        row.shift++;
     }
 }
 
@@ -131,10 +133,10 @@ static void run_panel(const struct call *c, uint32_t panel, size_t first, size_t
         if (kernel->precision == MF_PREC_INT8) {
             f.scale = c->work.scale + i;
             f.zero = c->work.zero + i;
+            f.shift = c->work.shift + i;
         }
         f.y = (char *)c->args->y + ((first + i) * f.ldy + column) * y_bytes;
-        kernel->tile(&t);
-        kernel->finish(&f);
+        kernel->run_tile(&t, &f);
     }
 }
 

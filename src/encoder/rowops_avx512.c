@@ -13,6 +13,7 @@ static bool bf16_is_supported(void)
     return __builtin_cpu_supports("avx512f") != 0 &&
            __builtin_cpu_supports("avx512bw") != 0 &&
            __builtin_cpu_supports("avx512vl") != 0 &&
+           __builtin_cpu_supports("avx512vbmi") != 0 &&
            __builtin_cpu_supports("avx512bf16") != 0;
 }
 
