@@ -8,10 +8,17 @@
  * not all go at once), or of whose last 16 uses more than half failed, is closed and
  * not given out.
  *
+ * An attempt that fails while other connections work leaves who waits to those, and no
+ * further one is made for the first backoff; without another connection it is the
+ * answer of who waits longest.
+ *
  * Down: a failed attempt to connect, and a use that ended with MF_PG_BLAME_SERVER or
  * _SETUP, counts for the pool's mf_dep (breaker). While it is open who asks gets
  * MF_EUNAVAILABLE with the last reason at once; after the backoff one attempt is made
- * as soon as somebody asks or by itself (a probe), and success lets all go on.
+ * as soon as somebody asks or by itself (a probe), and success lets all go on. Who asks
+ * while the probe runs waits for its outcome. When it was uses that failed, the probe
+ * is a use of the first who waits; without anybody it is a connection, after which the
+ * first use that fails opens the breaker again, for longer.
  *
  * Owns:    connections, idle or lent
  * Thread:  loop
@@ -35,7 +42,7 @@ struct mf_pg_pool_config {
     const char *name; /* "read", "write": for the log */
     struct mf_pg_conn_config conn;
     unsigned max;
-    uint64_t idle_ms, age_ms;
+    uint64_t idle_ms, age_ms; /* 0: no such limit */
     struct mf_dep_config dep;
 };
 
@@ -61,6 +68,7 @@ enum mf_pg_use {                   /* how the use of a connection went */
 
 struct mf_pg_endpoint_stats {
     char name[80]; /* host:port */
+    /* An attempt that ended at a later host failed at this one. */
     uint64_t n_connects, n_connect_failures, n_uses, n_failures;
 };
 
@@ -82,6 +90,8 @@ MF_LOOP void mf_pg_pool_give(struct mf_pg_pool *p, struct mf_pg_conn *c,
 MF_LOOP const struct mf_dep *mf_pg_pool_health(const struct mf_pg_pool *p);
 MF_LOOP const struct mf_err *mf_pg_pool_why(const struct mf_pg_pool *p); /* when down */
 MF_LOOP void mf_pg_pool_stats(const struct mf_pg_pool *p, struct mf_pg_pool_stats *out);
+/* How old a connection of age_ms gets: a tenth less at most. Pure. */
+MF_ANY uint64_t mf_pg_pool_lifetime_ms(uint64_t age_ms, uint32_t chance);
 /* Waiting ones end as canceled; all connections must have been given back. */
 typedef void (*mf_pg_pool_closed_fn)(void *arg);
 MF_LOOP void mf_pg_pool_close(struct mf_pg_pool *p, mf_pg_pool_closed_fn closed,
