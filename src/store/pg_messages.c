@@ -28,6 +28,7 @@ MF_WORKER static int read_rows(struct mf_pg_job *j, read_fn read)
     size_t n = (size_t)PQntuples(res);
     struct mf_store_row *rows;
 
+    m->n_rows = 0; /* also of a struct that was used before */
     if (n == 0) {
         return 0;
     }

@@ -11,6 +11,7 @@ struct backend {
 
 static const struct backend backends[] = {
     {"sqlite", mf_store_sqlite_open},
+    {"postgres", mf_store_pg_open},
 };
 
 int mf_store_open(struct mf_store **out, struct mf_loop *l,
@@ -23,9 +24,11 @@ int mf_store_open(struct mf_store **out, struct mf_loop *l,
             return backends[i].open(out, l, cfg, err);
         }
     }
-    return mf_err_set(
-        err, MF_EINVAL, "store.backend is `%.*s`: no such store; choose `sqlite`",
-        (int)mf_min(wanted.n, (size_t)64), wanted.p == NULL ? "" : wanted.p);
+    return mf_err_set(err, MF_EINVAL,
+                      "store.backend is `%.*s`: no such store; choose `sqlite` or "
+                      "`postgres`",
+                      (int)mf_min(wanted.n, (size_t)64),
+                      wanted.p == NULL ? "" : wanted.p);
 }
 
 int mf_store_submit(struct mf_store *s, struct mf_store_req *req)

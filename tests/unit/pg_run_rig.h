@@ -21,14 +21,12 @@
 struct rig_job { /* j->state of the verbs of a case */
     unsigned n_steps;
     int fail_step_at, fail_rows;
+    int rc;                  /* of the end */
     size_t n_results;        /* that the last step saw */
     size_t n_rows, n_pieces; /* that the rows function saw */
     size_t enough_at;        /* it has enough at so many; 0: never */
-    bool in_order, waits_for_pause;
-    /* the end */
-    bool is_done;
-    int rc;
-    unsigned order; /* of its end among all */
+    unsigned order;          /* of its end among all */
+    bool in_order, waits_for_pause, is_done;
     struct mf_err err;
 };
 

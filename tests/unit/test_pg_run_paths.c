@@ -95,7 +95,7 @@ static const struct mf_pg_verb stream = {stream_step, stream_rows, false};
 
 /* --- rounds */
 
-MF_TEST(pg_run, a_write_that_knows_all_goes_in_one_round)
+MF_TEST(pg_run_paths, a_write_that_knows_all_goes_in_one_round)
 {
     struct rig_job job = {0};
 
@@ -108,7 +108,7 @@ MF_TEST(pg_run, a_write_that_knows_all_goes_in_one_round)
     rig_close();
 }
 
-MF_TEST(pg_run, a_write_in_turn_ends_with_a_commit_of_its_own)
+MF_TEST(pg_run_paths, a_write_in_turn_ends_with_a_commit_of_its_own)
 {
     struct rig_job job = {0};
 
@@ -120,7 +120,7 @@ MF_TEST(pg_run, a_write_in_turn_ends_with_a_commit_of_its_own)
     rig_close();
 }
 
-MF_TEST(pg_run, a_read_has_nothing_around_it)
+MF_TEST(pg_run_paths, a_read_has_nothing_around_it)
 {
     struct rig_job job = {0};
 
@@ -131,7 +131,7 @@ MF_TEST(pg_run, a_read_has_nothing_around_it)
     rig_close();
 }
 
-MF_TEST(pg_run, nothing_to_write_needs_no_server)
+MF_TEST(pg_run_paths, nothing_to_write_needs_no_server)
 {
     struct rig_job job = {0}, down = {0}, waiting = {0};
 
@@ -145,7 +145,7 @@ MF_TEST(pg_run, nothing_to_write_needs_no_server)
     rig_close();
 }
 
-MF_TEST(pg_run, writes_ask_and_end_in_the_order_in_which_they_began)
+MF_TEST(pg_run_paths, writes_ask_and_end_in_the_order_in_which_they_began)
 {
     struct rig_job jobs[RIG_MAX_RUNS] = {0};
 
@@ -180,7 +180,7 @@ static void fails(const char *state, int code, enum mf_pg_use use, const char *s
     rig_close();
 }
 
-MF_TEST(pg_run, a_refused_row_is_rolled_back_and_the_connection_is_good)
+MF_TEST(pg_run_paths, a_refused_row_is_rolled_back_and_the_connection_is_good)
 {
     fails("23514", MF_EPOISON, MF_PG_USE_OK, "BEGIN x y COMMIT;ROLLBACK;");
     fails("23505", MF_EEXIST, MF_PG_USE_OK, "BEGIN x y COMMIT;ROLLBACK;");
@@ -188,18 +188,18 @@ MF_TEST(pg_run, a_refused_row_is_rolled_back_and_the_connection_is_good)
     fails("40P01", MF_EUNAVAILABLE, MF_PG_USE_OK, "BEGIN x y COMMIT;ROLLBACK;");
 }
 
-MF_TEST(pg_run, a_server_in_trouble_is_rolled_back_and_counted)
+MF_TEST(pg_run_paths, a_server_in_trouble_is_rolled_back_and_counted)
 {
     fails("53100", MF_ENOSPC, MF_PG_USE_FAILED, "BEGIN x y COMMIT;ROLLBACK;");
     fails("42P01", MF_EUNAVAILABLE, MF_PG_USE_FAILED, "BEGIN x y COMMIT;ROLLBACK;");
 }
 
-MF_TEST(pg_run, a_server_that_goes_away_is_not_asked_to_roll_back)
+MF_TEST(pg_run_paths, a_server_that_goes_away_is_not_asked_to_roll_back)
 {
     fails("57P01", MF_EUNAVAILABLE, MF_PG_USE_LOST, "BEGIN x y COMMIT;");
 }
 
-MF_TEST(pg_run, a_failed_rollback_costs_the_connection_and_the_first_reason_stays)
+MF_TEST(pg_run_paths, a_failed_rollback_costs_the_connection_and_the_first_reason_stays)
 {
     struct rig_job job = {0};
 
@@ -212,7 +212,7 @@ MF_TEST(pg_run, a_failed_rollback_costs_the_connection_and_the_first_reason_stay
     rig_close();
 }
 
-MF_TEST(pg_run, a_commit_that_answers_rollback_is_a_failure)
+MF_TEST(pg_run_paths, a_commit_that_answers_rollback_is_a_failure)
 {
     struct rig_job at_once = {0}, in_turn = {0};
 
@@ -224,7 +224,7 @@ MF_TEST(pg_run, a_commit_that_answers_rollback_is_a_failure)
     rig_close();
 }
 
-MF_TEST(pg_run, a_connection_that_breaks_at_the_commit_leaves_it_unknown)
+MF_TEST(pg_run_paths, a_connection_that_breaks_at_the_commit_leaves_it_unknown)
 {
     struct rig_job job = {0};
 
@@ -237,7 +237,8 @@ MF_TEST(pg_run, a_connection_that_breaks_at_the_commit_leaves_it_unknown)
 }
 
 /* Two steps stand between a broken connection and the end: what was committed is. */
-MF_TEST(pg_run, a_connection_that_breaks_between_rounds_fails_only_what_is_not_over)
+MF_TEST(pg_run_paths,
+        a_connection_that_breaks_between_rounds_fails_only_what_is_not_over)
 {
     struct rig_job over = {0}, open = {0};
 
@@ -250,7 +251,7 @@ MF_TEST(pg_run, a_connection_that_breaks_between_rounds_fails_only_what_is_not_o
     rig_close();
 }
 
-MF_TEST(pg_run, no_connection_is_told_with_the_pools_reason)
+MF_TEST(pg_run_paths, no_connection_is_told_with_the_pools_reason)
 {
     struct rig_job job = {0};
 
@@ -262,7 +263,7 @@ MF_TEST(pg_run, no_connection_is_told_with_the_pools_reason)
     rig_close();
 }
 
-MF_TEST(pg_run, a_silent_server_is_given_up_at_the_deadline)
+MF_TEST(pg_run_paths, a_silent_server_is_given_up_at_the_deadline)
 {
     struct rig_job job = {0}, next = {0};
 
@@ -276,7 +277,7 @@ MF_TEST(pg_run, a_silent_server_is_given_up_at_the_deadline)
     rig_close();
 }
 
-MF_TEST(pg_run, a_verb_that_refuses_is_rolled_back_with_its_own_words)
+MF_TEST(pg_run_paths, a_verb_that_refuses_is_rolled_back_with_its_own_words)
 {
     struct rig_job first = {.fail_step_at = 1}, second = {.fail_step_at = 2};
 
@@ -290,7 +291,7 @@ MF_TEST(pg_run, a_verb_that_refuses_is_rolled_back_with_its_own_words)
     rig_close();
 }
 
-MF_TEST(pg_run, those_without_a_connection_can_be_canceled)
+MF_TEST(pg_run_paths, those_without_a_connection_can_be_canceled)
 {
     struct rig_job jobs[3] = {0};
 
@@ -310,7 +311,7 @@ MF_TEST(pg_run, those_without_a_connection_can_be_canceled)
 
 /* --- rows */
 
-MF_TEST(pg_run, rows_come_in_pieces_and_in_order)
+MF_TEST(pg_run_paths, rows_come_in_pieces_and_in_order)
 {
     struct rig_job job = {0};
 
@@ -326,7 +327,7 @@ MF_TEST(pg_run, rows_come_in_pieces_and_in_order)
 }
 
 /* Without it all of a large user would lie in memory. */
-MF_TEST(pg_run, the_server_waits_while_the_worker_is_behind)
+MF_TEST(pg_run_paths, the_server_waits_while_the_worker_is_behind)
 {
     struct rig_job job = {.waits_for_pause = true};
 
@@ -339,7 +340,7 @@ MF_TEST(pg_run, the_server_waits_while_the_worker_is_behind)
     rig_close();
 }
 
-MF_TEST(pg_run, no_rows_are_no_piece)
+MF_TEST(pg_run_paths, no_rows_are_no_piece)
 {
     struct rig_job job = {0};
 
@@ -350,7 +351,7 @@ MF_TEST(pg_run, no_rows_are_no_piece)
     rig_close();
 }
 
-MF_TEST(pg_run, enough_rows_are_enough_and_the_connection_stays_good)
+MF_TEST(pg_run_paths, enough_rows_are_enough_and_the_connection_stays_good)
 {
     struct rig_job job = {.enough_at = 300};
 
@@ -363,7 +364,7 @@ MF_TEST(pg_run, enough_rows_are_enough_and_the_connection_stays_good)
     rig_close();
 }
 
-MF_TEST(pg_run, rows_that_are_refused_end_the_job)
+MF_TEST(pg_run_paths, rows_that_are_refused_end_the_job)
 {
     struct rig_job job = {.fail_rows = MF_ECORRUPT};
 
@@ -403,7 +404,7 @@ static void survives_faults(const struct mf_pg_verb *verb, int allowed)
     }
 }
 
-MF_TEST(pg_run, each_failed_allocation_is_a_clean_end)
+MF_TEST(pg_run_paths, each_failed_allocation_is_a_clean_end)
 {
     survives_faults(&write_at_once, MF_ENOMEM);
     survives_faults(&write_in_turn, MF_ENOMEM);
