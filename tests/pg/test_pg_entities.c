@@ -366,6 +366,98 @@ MF_TEST(pg_entities, loads_the_agents_of_sessions_with_the_rows_since_a_mark)
     drive_close(&d);
 }
 
+/* --- pieces and memory */
+
+struct taken {
+    size_t n_pieces, n_rows, n_bytes;
+    bool is_good;
+};
+
+static int take_piece(struct mf_store_search *s, const struct mf_store_search_row *rows,
+                      size_t n)
+{
+    struct taken *t = s->feed_arg;
+
+    t->n_pieces++;
+    for (size_t i = 0; i < n; i++) {
+        struct mf_slice search = rows[i].search;
+
+        t->n_rows++;
+        t->n_bytes += search.n;
+        t->is_good &= rows[i].seq == t->n_rows &&
+                      mf_slice_is(rows[i].session_id, "lost") && search.n > 0 &&
+                      search.p[0] == (char)rows[i].seq &&
+                      search.p[search.n - 1] == (char)rows[i].seq;
+    }
+    return 0;
+}
+
+/* 30 records of 100,000 bytes, in their midst one that is larger than a piece. */
+MF_TEST(pg_entities, feeds_large_records_in_pieces_by_their_bytes)
+{
+    struct drive d;
+    struct taken t = {.is_good = true};
+    struct mf_store_search s = {
+        .user_id = text("u"), .feed = take_piece, .feed_arg = &t};
+
+    furnish(&d, 1, false);
+    drive_exec(&d,
+               "INSERT INTO messages SELECT 'u', 'm' || i, i, 'lost', NULL, 1, 1, 0,"
+               " false, 0, decode(repeat(lpad(to_hex(i), 2, '0'),"
+               " CASE WHEN i = 15 THEN 1500000 ELSE 100000 END), 'hex'),"
+               " 'text', NULL FROM generate_series(1, 30) i");
+    MF_CHECK_OK(load(&d, &s));
+    MF_CHECK(t.is_good);
+    MF_CHECK_INT(t.n_rows, 30);
+    MF_CHECK_INT(s.n_rows, 30);
+    MF_CHECK_INT(t.n_bytes, 29 * 100000 + 1500000);
+    MF_CHECK(t.n_pieces >= 4 && t.n_pieces <= 6);
+    mf_store_req_fini(&s.req);
+    drive_close(&d);
+}
+
+static int change_everything(struct drive *d)
+{
+    struct mf_entity facts[2] = {fact("k1", 11), fact("k2", 12)};
+    struct mf_entity user = person("u", "u");
+    struct mf_store_entity made = {.ins = facts, .n_ins = 2};
+    struct mf_store_entity changed = {.ins = facts, .n_ins = 2};
+    struct mf_store_entity gone = {.in = {.id = text("u")}};
+    struct mf_store_search s = {.user_id = text("u")};
+    int rc = create(d, MF_ENTITY_USER, &user);
+
+    rc = rc < 0 ? rc : run(d, &verb_create, &made, MF_ENTITY_KNOWLEDGE);
+    mf_store_req_fini(&made.req);
+    rc = rc < 0 ? rc : run(d, &verb_update, &changed, MF_ENTITY_KNOWLEDGE);
+    mf_store_req_fini(&changed.req);
+    rc = rc < 0 ? rc : load(d, &s);
+    mf_store_req_fini(&s.req);
+    rc = rc < 0 ? rc : run(d, &verb_delete, &gone, MF_ENTITY_USER);
+    mf_store_req_fini(&gone.req);
+    return rc;
+}
+
+MF_TEST(pg_entities, each_failed_allocation_is_said_and_changes_nothing_for_the_next)
+{
+    struct drive d;
+    bool has_failed = true;
+
+    furnish(&d, 1, true);
+    for (size_t nth = 1; has_failed; nth++) {
+        int rc;
+
+        mf_test_fail_nth(nth);
+        rc = change_everything(&d);
+        has_failed = mf_test_has_failed();
+        mf_test_fail_nth(0);
+        MF_CHECK_INT(rc, has_failed ? MF_ENOMEM : 0);
+        MF_CHECK_OK(change_everything(&d));
+    }
+    MF_CHECK_STR(drive_value(&d, "SELECT count(*) FROM users"), "0");
+    MF_CHECK_STR(drive_value(&d, "SELECT count(*) FROM knowledge"), "0");
+    drive_close(&d);
+}
+
 /* --- how the server gets at it */
 
 MF_TEST(pg_entities, a_cold_load_reads_in_the_order_of_the_index)
