@@ -307,6 +307,22 @@ MF_LOOP static void remember(struct mf_auth *a, const struct look_up *lk,
     mf_list_push_tail(&a->oldest_first, &k->link);
 }
 
+/* While the store is away a key goes on that was good when it was asked for last, and
+ * was not deleted here since. */
+MF_LOOP static bool enter_known(struct mf_api_req *r, const uint8_t hash[MF_AUTH_HASH])
+{
+    struct mf_map_node *node = mf_map_find(
+        &r->api->auth->by_hash, mf_slice_of((const char *)hash, (size_t)MF_AUTH_HASH));
+    const struct known *k;
+
+    if (node == NULL) {
+        return false;
+    }
+    k = mf_container_of(node, struct known, node);
+    enter(r, &k->user_id, k->expires_us);
+    return true;
+}
+
 static void on_key_found(struct mf_call *c, int rc)
 {
     struct look_up *lk = mf_container_of(c, struct look_up, call.call);
@@ -315,6 +331,9 @@ static void on_key_found(struct mf_call *c, int rc)
     struct mf_id user_id;
 
     mf_loop_assert(r->api->loop);
+    if ((rc == MF_EUNAVAILABLE || rc == MF_ETIMEOUT) && enter_known(r, lk->hash)) {
+        return;
+    }
     if (rc < 0 && rc != MF_ENOTFOUND) {
         r->u.call.err = c->err;
         mf_api_fail(r, rc);

@@ -26,13 +26,10 @@ static void put_stat(struct mf_buf *out, enum mf_stat s)
 
 static void put_flags(struct mf_buf *out, const struct mf_engine_figures *f)
 {
-    mf_buf_addf(out,
-                ",\"journal\":{\"bytes\":%" PRIu64 ",\"full\":%s},\"store\":{"
-                "\"backend\":",
+    mf_buf_addf(out, ",\"journal\":{\"bytes\":%" PRIu64 ",\"full\":%s}",
                 f->journal_bytes, f->journal_full ? "true" : "false");
-    mf_json_put_str(out, f->store);
-    mf_buf_addf(out, ",\"up\":%s},\"embed\":{\"backlog\":%zu,\"up\":%s}",
-                f->store_up ? "true" : "false", f->embed_backlog,
+    mf_health_put_store(out, f);
+    mf_buf_addf(out, ",\"embed\":{\"backlog\":%zu,\"up\":%s}", f->embed_backlog,
                 f->embed_up ? "true" : "false");
     mf_buf_addf(out, ",\"shelves\":{\"count\":%zu,\"bytes\":%zu},\"is_draining\":%s",
                 f->n_shelves, f->shelf_bytes, f->is_draining ? "true" : "false");

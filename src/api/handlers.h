@@ -14,11 +14,14 @@
 #include "base/str.h"
 
 struct mf_api;
+struct mf_engine_figures;
 struct mf_api_req;
 
 MF_LOOP int mf_handle_health(struct mf_api_req *r);
 /* What of the health answer never changes. */
 MF_LOOP void mf_health_prepare(struct mf_api *a);
+/* ,"store":{..} */
+MF_ANY void mf_health_put_store(struct mf_buf *out, const struct mf_engine_figures *f);
 
 /* users, agents, sessions: the route's kind */
 MF_LOOP int mf_handle_entity_list(struct mf_api_req *r);

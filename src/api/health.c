@@ -43,6 +43,21 @@ void mf_health_prepare(struct mf_api *a)
     mf_buf_add_char(b, '}');
 }
 
+void mf_health_put_store(struct mf_buf *out, const struct mf_engine_figures *f)
+{
+    MF_JSON_PUT(out, ",\"store\":{\"backend\":");
+    mf_json_put_str(out, f->store);
+    MF_JSON_PUT(out, ",\"up\":");
+    mf_json_put_bool(out, f->store_up);
+    if (!f->store_up && f->store_down_us > 0) {
+        MF_JSON_PUT(out, ",\"since\":");
+        mf_json_put_time(out, f->store_down_us);
+        MF_JSON_PUT(out, ",\"reason\":");
+        mf_json_put_str(out, f->store_why);
+    }
+    mf_buf_add_char(out, '}');
+}
+
 int mf_handle_health(struct mf_api_req *r)
 {
     struct mf_api *a = r->api;
@@ -56,14 +71,11 @@ int mf_handle_health(struct mf_api_req *r)
     mf_buf_add(out, a->health.p, a->health.n);
     MF_JSON_PUT(out, ",\"status\":");
     mf_json_put_str(out, a->is_draining ? "draining" : is_well ? "ok" : "degraded");
-    MF_JSON_PUT(out, ",\"store\":{\"backend\":");
-    mf_json_put_str(out, f.store);
-    MF_JSON_PUT(out, ",\"up\":");
-    mf_json_put_bool(out, f.store_up);
+    mf_health_put_store(out, &f);
     mf_buf_addf(out,
-                "},\"buffer\":{\"pending_messages\":%zu,\"pending_bytes\":%zu,"
-                "\"journal_full\":%s}}",
-                f.n_messages, f.bytes, f.journal_full ? "true" : "false");
+                ",\"buffer\":{\"pending_rounds\":%zu,\"pending_messages\":%zu,"
+                "\"pending_bytes\":%zu,\"journal_full\":%s}}",
+                f.n_waiting, f.n_messages, f.bytes, f.journal_full ? "true" : "false");
     mf_api_finish(r, 200, "Server is healthy");
     return 0;
 }

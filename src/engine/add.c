@@ -227,6 +227,18 @@ MF_LOOP static int no_session(struct mf_add_work *w)
                         w->c->session_id.p);
 }
 
+/* Asks the store whose it is: on_session. */
+MF_LOOP static int load_session(struct mf_add_work *w)
+{
+    int rc = mf_directory_load(w->e->directory, MF_ENTITY_SESSION, w->c->session_id,
+                               &w->wait);
+
+    if (rc == MF_ENOTFOUND) {
+        return no_session(w);
+    }
+    return rc < 0 ? mf_call_blame(&w->c->call, rc, &w->wait.err) : 0;
+}
+
 /* One that the client did not bring. Of an Idempotency-Key: the same whenever and
  * wherever this request comes. */
 static int make_id(const struct mf_keyids *key, uint32_t i, uint64_t now_ms,
@@ -285,8 +297,7 @@ MF_LOOP static void go_on(struct mf_add_work *w)
     }
     /* The store was asked meanwhile: is the session there still? */
     if (mf_directory_find(e->directory, MF_ENTITY_SESSION, w->c->session_id) == NULL) {
-        rc = mf_directory_load(e->directory, MF_ENTITY_SESSION, w->c->session_id,
-                               &w->wait);
+        rc = load_session(w);
     } else if (mf_settle_is_closing(e, w->user_id, w->c->session_id, w->agent_id)) {
         rc = no_session(w);
     } else {
@@ -553,9 +564,7 @@ int mf_engine_add(struct mf_engine *e, struct mf_add_call *c)
     if (k != NULL) {
         rc = enter(w, k);
     } else {
-        rc =
-            mf_directory_load(e->directory, MF_ENTITY_SESSION, c->session_id, &w->wait);
-        rc = rc == MF_ENOTFOUND ? no_session(w) : rc;
+        rc = load_session(w);
     }
     if (rc < 0) {
         finish(w, rc);

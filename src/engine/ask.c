@@ -1,21 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A question: who asks, rank, and the sessions of what was found. */
+#include "engine/away.h"
 #include "engine/resolve.h"
 
 #include "base/stat.h"
 
 #include <string.h>
 
+struct ask;
+
+/* A visit to the store for sessions; a late one outlives its ask. */
+struct naming {
+    struct mf_store_entity req;
+    struct mf_engine *e;
+    struct ask *k;       /* NULL: nobody waits any more */
+    struct mf_link link; /* engine.naming, while somebody does */
+    uint64_t until_ms;
+    uint64_t n_forgotten; /* of the directory, when it began */
+    struct mf_id user_id, agent_id;
+    struct mf_slice ids[]; /* behind them what they point to */
+};
+
 struct ask {
     struct mf_resolve resolve;
     struct mf_ask_call *c;
     struct mf_engine *e;
     struct mf_query_req q;
-    struct mf_store_entity sessions; /* those of the hits that are not remembered */
-    bool has_sessions;
-    uint64_t n_forgotten; /* of the directory, when they were asked for */
+    struct naming *sessions; /* of the hits; those that are not remembered */
     uint64_t began_ns;
     size_t i_session, i_agent; /* of resolve.got; 0: none */
+    bool is_unnamed;           /* the agent of the session could not be asked for */
 };
 
 MF_LOOP static void finish(struct ask *k, int rc)
@@ -28,9 +42,6 @@ MF_LOOP static void finish(struct ask *k, int rc)
         mf_stat_observe(MF_STAT_query_us, (uv_hrtime() - k->began_ns) / 1000);
     }
     mf_call_finish(&c->call, rc);
-    if (k->has_sessions) {
-        mf_store_req_fini(&k->sessions.req);
-    }
     mf_free(k);
 }
 
@@ -44,9 +55,9 @@ static int copy(struct mf_arena *a, struct mf_slice *out, struct mf_slice in)
 
 static const struct mf_entity *find_loaded(const struct ask *k, struct mf_slice id)
 {
-    for (size_t i = 0; i < k->sessions.n_rows; i++) {
-        if (mf_slice_eq(k->sessions.rows[i].id, id)) {
-            return &k->sessions.rows[i];
+    for (size_t i = 0; k->sessions != NULL && i < k->sessions->req.n_rows; i++) {
+        if (mf_slice_eq(k->sessions->req.rows[i].id, id)) {
+            return &k->sessions->req.rows[i];
         }
     }
     return NULL;
@@ -92,25 +103,49 @@ MF_LOOP static int name_sessions(struct ask *k)
     return 0;
 }
 
+static void naming_free(struct naming *n)
+{
+    mf_store_req_fini(&n->req.req);
+    mf_free(n);
+}
+
+/* The visit is over: whom it was for; NULL: nobody any more, and `n` is gone. */
+MF_LOOP static struct ask *naming_over(struct naming *n)
+{
+    struct ask *k = n->k;
+
+    if (k == NULL) {
+        naming_free(n);
+        return NULL;
+    }
+    mf_list_remove(&n->e->naming, &n->link);
+    return k;
+}
+
 static void on_sessions(struct mf_store_req *req, int rc)
 {
-    struct ask *k = mf_container_of(req, struct ask, sessions.req);
+    struct naming *n = mf_container_of(req, struct naming, req.req);
+    struct ask *k;
 
-    mf_loop_assert(k->e->loop);
+    mf_loop_assert(n->e->loop);
+    k = naming_over(n);
+    if (k == NULL) {
+        return;
+    }
     if (rc < 0) {
-        k->sessions.n_rows = 0;
+        n->req.n_rows = 0;
     }
     /* A session that was deleted meanwhile must not be thought to be there. */
-    if (k->n_forgotten == mf_directory_n_forgotten(k->e->directory)) {
-        for (size_t i = 0; i < k->sessions.n_rows; i++) {
-            mf_directory_remember(k->e->directory, MF_ENTITY_SESSION,
-                                  &k->sessions.rows[i]);
+    if (n->n_forgotten == mf_directory_n_forgotten(k->e->directory)) {
+        for (size_t i = 0; i < n->req.n_rows; i++) {
+            mf_directory_remember(k->e->directory, MF_ENTITY_SESSION, &n->req.rows[i]);
         }
     }
     if (rc < 0 && rc != MF_ENOTFOUND) {
         k->c->is_partial = true; /* without the sessions' names */
     }
     finish(k, name_sessions(k));
+    naming_free(n);
 }
 
 static bool is_listed(const struct mf_slice *ids, size_t n, struct mf_slice id)
@@ -123,17 +158,69 @@ static bool is_listed(const struct mf_slice *ids, size_t n, struct mf_slice id)
     return false;
 }
 
-MF_LOOP static int submit_sessions(struct ask *k, enum mf_store_op op,
-                                   void (*done)(struct mf_store_req *req, int rc))
+/* All it needs is its own: it may outlive the question. */
+MF_LOOP static struct naming *naming_new(struct ask *k, const struct mf_slice *ids,
+                                         size_t n_ids)
 {
-    k->sessions.req.op = op;
-    k->sessions.req.done = done;
-    k->sessions.req.urgency = MF_URGENT;
-    k->sessions.kind = MF_ENTITY_SESSION;
-    k->has_sessions = true;
-    return k->e->state == MF_ENGINE_CLOSING
-               ? MF_ECLOSED
-               : mf_store_submit(k->e->store, &k->sessions.req);
+    size_t each = sizeof(struct mf_slice) + sizeof(struct mf_id);
+    struct naming *n = mf_calloc(1, sizeof(*n) + n_ids * each);
+    struct mf_id *room;
+
+    if (n == NULL) {
+        return NULL;
+    }
+    n->e = k->e;
+    n->k = k;
+    n->until_ms = mf_loop_now_ms(k->e->loop) + k->e->conf->recall_store_timeout_ms;
+    n->n_forgotten = mf_directory_n_forgotten(k->e->directory);
+    n->req.ids = n->ids;
+    room = (struct mf_id *)(void *)&n->ids[n_ids];
+    for (size_t i = 0; i < n_ids; i++) {
+        if (mf_id_from(&room[i], ids[i]) == 0) {
+            n->ids[n->req.n++] = mf_id_slice(&room[i]);
+        }
+    }
+    return n;
+}
+
+MF_LOOP static int naming_submit(struct naming *n, enum mf_store_op op,
+                                 void (*done)(struct mf_store_req *req, int rc))
+{
+    struct mf_engine *e = n->e;
+    int rc;
+
+    n->req.req.op = op;
+    n->req.req.done = done;
+    n->req.req.urgency = MF_URGENT;
+    n->req.kind = MF_ENTITY_SESSION;
+    rc = e->state == MF_ENGINE_CLOSING ? MF_ECLOSED
+                                       : mf_store_submit(e->store, &n->req.req);
+    if (rc < 0) {
+        n->k->sessions = NULL;
+        mf_free(n);
+        return rc;
+    }
+    mf_list_push_tail(&e->naming, &n->link);
+    return 0;
+}
+
+void mf_ask_tick(struct mf_engine *e, uint64_t now_ms)
+{
+    struct mf_link *l;
+
+    while ((l = mf_list_head(&e->naming)) != NULL) {
+        struct naming *n = mf_container_of(l, struct naming, link);
+        struct ask *k = n->k;
+
+        if (n->until_ms > now_ms) {
+            break;
+        }
+        mf_list_remove(&e->naming, &n->link);
+        n->k = NULL;
+        k->sessions = NULL; /* a worker may be writing into it */
+        k->c->is_partial = true;
+        finish(k, name_sessions(k));
+    }
 }
 
 /* Sessions of the hits that memory does not have: one visit to the store for all.
@@ -159,28 +246,43 @@ MF_LOOP static int load_sessions(struct ask *k)
     if (n == 0) {
         return MF_ENOTFOUND;
     }
-    k->sessions.ids = ids;
-    k->sessions.n = n;
-    k->n_forgotten = mf_directory_n_forgotten(k->e->directory);
-    return submit_sessions(k, MF_STORE_GET, on_sessions);
+    k->sessions = naming_new(k, ids, n);
+    return k->sessions == NULL ? MF_ENOMEM
+                               : naming_submit(k->sessions, MF_STORE_GET, on_sessions);
 }
 
 static void on_any_session(struct mf_store_req *req, int rc)
 {
-    struct ask *k = mf_container_of(req, struct ask, sessions.req);
+    struct naming *n = mf_container_of(req, struct naming, req.req);
+    struct ask *k;
 
-    mf_loop_assert(k->e->loop);
-    k->c->no_sessions = rc == MF_ENOTFOUND || (rc == 0 && k->sessions.n_rows == 0);
+    mf_loop_assert(n->e->loop);
+    k = naming_over(n);
+    if (k == NULL) {
+        return;
+    }
+    k->c->no_sessions = rc == MF_ENOTFOUND || (rc == 0 && n->req.n_rows == 0);
     finish(k, 0);
+    naming_free(n);
 }
 
 /* Nothing was found: is there a session at all where it could have been? */
 MF_LOOP static void look_for_any_session(struct ask *k)
 {
-    k->sessions.in.user_id = k->q.user_id;
-    k->sessions.in.agent_id = k->c->agent_id;
-    k->sessions.limit = 1;
-    if (k->c->is_partial || submit_sessions(k, MF_STORE_LIST, on_any_session) < 0) {
+    struct naming *n = k->c->is_partial ? NULL : naming_new(k, NULL, 0);
+
+    if (n == NULL || mf_id_from(&n->user_id, k->q.user_id) < 0 ||
+        (k->c->agent_id.n > 0 && mf_id_from(&n->agent_id, k->c->agent_id) < 0)) {
+        mf_free(n);
+        finish(k, 0);
+        return;
+    }
+    k->sessions = n;
+    n->req.ids = NULL;
+    n->req.in.user_id = mf_id_slice(&n->user_id);
+    n->req.in.agent_id = mf_id_slice(&n->agent_id);
+    n->req.limit = 1;
+    if (naming_submit(n, MF_STORE_LIST, on_any_session) < 0) {
         finish(k, 0);
     }
 }
@@ -195,7 +297,7 @@ static void on_ranked(struct mf_query_req *q, int rc)
         finish(k, mf_call_blame(&c->call, rc, &q->err));
         return;
     }
-    c->is_partial = q->is_partial;
+    c->is_partial = q->is_partial || k->is_unnamed;
     c->no_vector = q->no_vector;
     c->found = mf_arena_alloc(c->call.arena, (q->n_hits + 1) * sizeof(*c->found));
     if (c->found == NULL) {
@@ -250,6 +352,12 @@ MF_LOOP static void on_agent_of_session(struct mf_resolve *r, int rc)
         k->i_agent = 0;
         memset(&k->c->call.err, 0, sizeof(k->c->call.err));
         k->c->call.field = NULL;
+        rc = 0;
+    }
+    if (rc < 0 && mf_store_is_away(k->e->store, rc)) { /* without its name, then */
+        k->i_agent = 0;
+        k->is_unnamed = true;
+        memset(&k->c->call.err, 0, sizeof(k->c->call.err));
         rc = 0;
     }
     if (rc == 0) {

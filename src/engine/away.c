@@ -5,7 +5,7 @@ bool mf_store_is_away(const struct mf_store *s, int rc)
 {
     struct mf_store_health h;
 
-    if (!s->info.is_remote || rc == MF_ENOTFOUND) {
+    if (s == NULL || !s->info.is_remote || rc == MF_ENOTFOUND) {
         return false;
     }
     if (rc == MF_EUNAVAILABLE || rc == MF_ETIMEOUT) {

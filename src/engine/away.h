@@ -13,7 +13,8 @@
 #include "store/store.h"
 
 /* Whether a request that ended with `rc` (0: none was made) found a remote store away:
- * it says so, or the store failed lately and has not answered since. */
+ * it says so, or the store failed lately and has not answered since. NULL (closed):
+ * false. */
 MF_LOOP bool mf_store_is_away(const struct mf_store *s, int rc);
 
 #endif

@@ -2,6 +2,7 @@
 #include "engine/backfill.h"
 
 #include "base/log.h"
+#include "engine/away.h"
 
 #include <string.h>
 
@@ -35,7 +36,8 @@ int mf_backfill_new(struct mf_backfill **out, const struct mf_index_parts *p,
     }
     b->p = *p;
     b->maker = maker;
-    b->is_expected = p->store->info.n_pending > 0;
+    /* What a remote one has nobody knows before the first look. */
+    b->is_expected = p->store->info.is_remote || p->store->info.n_pending > 0;
     *out = b;
     return 0;
 }
@@ -197,7 +199,8 @@ void mf_backfill_tick(struct mf_backfill *b, uint64_t now_ms)
     bool has_work = b->is_expected || b->after_seq > 0;
 
     if (!has_work || b->is_running || b->is_stopped || now_ms < b->next_ms ||
-        mf_embed_backlog(b->p.embed) > b->p.conf->embed_max_backlog / 2) {
+        mf_embed_backlog(b->p.embed) > b->p.conf->embed_max_backlog / 2 ||
+        mf_store_is_away(b->p.store, 0)) {
         return;
     }
     b->next_ms = now_ms + b->p.conf->embed_backfill_ms;

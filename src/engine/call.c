@@ -24,6 +24,17 @@ void mf_call_begin(struct mf_engine *e, struct mf_call *c)
     e->n_calls++;
 }
 
+/* A store that is away says why it is. */
+MF_LOOP static void say_why(const struct mf_engine *e, struct mf_call *c, int rc)
+{
+    struct mf_store_health h = {.is_up = true};
+
+    if (rc == MF_EUNAVAILABLE && e->store != NULL) {
+        mf_store_health(e->store, &h);
+    }
+    (void)mf_err_set(&c->err, rc, "%s", h.is_up ? mf_code_sentence(rc) : h.why);
+}
+
 void mf_call_finish(struct mf_call *c, int rc)
 {
     struct mf_engine *e = c->engine;
@@ -32,7 +43,7 @@ void mf_call_finish(struct mf_call *c, int rc)
     e->n_calls--;
     c->rc = rc;
     if (rc < 0 && c->err.msg[0] == '\0') {
-        (void)mf_err_set(&c->err, rc, "%s", mf_code_sentence(rc));
+        say_why(e, c, rc);
     }
     c->done(c, rc);
     mf_engine_stop_later(e);

@@ -15,6 +15,8 @@ struct mf_directory {
     struct mf_store *store;     /* NULL: stopped */
     struct mf_journal *journal; /* NULL: not kept */
     size_t max_of_kind;
+    uint64_t max_wait_ms; /* 0: no bound */
+    struct mf_list timed; /* struct load that somebody waits for, oldest first */
     uint64_t n_forgotten; /* a row read before a deletion may come after it */
     struct shelf_of_kind kinds[MF_ENTITY_KIND_COUNT];
 };
@@ -22,7 +24,9 @@ struct mf_directory {
 struct load {
     struct mf_store_entity req;
     struct mf_directory *d;
-    struct mf_directory_wait *wait;
+    struct mf_directory_wait *wait; /* NULL: was told that it takes too long */
+    struct mf_link in_timed;
+    uint64_t until_ms;
     enum mf_entity_kind kind;
     struct mf_id id;
     uint64_t n_forgotten;
@@ -46,6 +50,7 @@ int mf_directory_new(struct mf_directory **out, struct mf_store *store,
     d->loop = store->loop;
     d->store = store;
     d->max_of_kind = max_of_kind;
+    mf_list_init(&d->timed);
     for (size_t i = 0; i < MF_ENTITY_KIND_COUNT; i++) {
         mf_map_init(&d->kinds[i].by_id, key_of);
         mf_list_init(&d->kinds[i].lru);
@@ -58,6 +63,11 @@ void mf_directory_stop(struct mf_directory *d)
 {
     d->store = NULL;
     d->journal = NULL;
+}
+
+void mf_directory_bound(struct mf_directory *d, uint64_t max_wait_ms)
+{
+    d->max_wait_ms = max_wait_ms;
 }
 
 void mf_directory_keep(struct mf_directory *d, struct mf_journal *j)
@@ -106,7 +116,7 @@ const struct mf_known *mf_directory_find(struct mf_directory *d,
         return NULL;
     }
     k = mf_container_of(node, struct mf_known, node);
-    if (k->is_unsure && (d->store == NULL || !mf_store_is_away(d->store, 0))) {
+    if (k->is_unsure && !mf_store_is_away(d->store, 0)) {
         return NULL;
     }
     mf_list_remove(&s->lru, &k->link);
@@ -255,21 +265,56 @@ void mf_directory_remember(struct mf_directory *d, enum mf_entity_kind kind,
 }
 
 static int ask(struct load *ld);
+static void load_owners(struct mf_directory *d, enum mf_entity_kind kind,
+                        const struct mf_entity *row);
+
+/* Tells who waits. What was known before the start is all there is while the store is
+ * away. */
+MF_LOOP static void tell(struct load *ld, int rc, const struct mf_err *err)
+{
+    struct mf_directory_wait *w = ld->wait;
+    struct mf_directory *d = ld->d;
+    const struct mf_known *k = NULL;
+
+    if (w == NULL) {
+        return;
+    }
+    if (rc == 0 || mf_store_is_away(d->store, rc)) {
+        k = look(d, ld->kind, mf_id_slice(&ld->id));
+        rc = k != NULL ? 0 : rc == 0 ? MF_ENOMEM : rc;
+    }
+    ld->wait = NULL;
+    mf_list_remove(&d->timed, &ld->in_timed);
+    w->err = *err;
+    w->done(w, rc, k);
+}
 
 MF_LOOP static void load_end(struct load *ld, int rc)
 {
-    struct mf_directory_wait *w = ld->wait;
-    const struct mf_known *k = NULL;
+    struct mf_err err = ld->req.req.err;
 
-    /* What was known before the start is all there is now. */
-    if (rc == 0 || (ld->d->store != NULL && mf_store_is_away(ld->d->store, rc))) {
-        k = look(ld->d, ld->kind, mf_id_slice(&ld->id));
-        rc = k != NULL ? 0 : rc == 0 ? MF_ENOMEM : rc;
-    }
-    w->err = ld->req.req.err;
+    tell(ld, rc, &err);
     mf_store_req_fini(&ld->req.req);
     mf_free(ld);
-    w->done(w, rc, k);
+}
+
+void mf_directory_tick(struct mf_directory *d, uint64_t now_ms)
+{
+    struct mf_link *k;
+
+    while (d->max_wait_ms > 0 && (k = mf_list_head(&d->timed)) != NULL) {
+        struct load *ld = mf_container_of(k, struct load, in_timed);
+        struct mf_err err = {0};
+
+        if (ld->until_ms > now_ms) {
+            break;
+        }
+        tell(ld,
+             mf_err_set(&err, MF_EUNAVAILABLE,
+                        "the store did not answer within %llu ms: try again later",
+                        (unsigned long long)d->max_wait_ms),
+             &err);
+    }
 }
 
 static void on_loaded(struct mf_store_req *req, int rc)
@@ -294,6 +339,7 @@ static void on_loaded(struct mf_store_req *req, int rc)
         forget(d, ld->kind, mf_id_slice(&ld->id));
     } else if (rc == 0) {
         mf_directory_remember(d, ld->kind, &ld->req.rows[0]);
+        load_owners(d, ld->kind, &ld->req.rows[0]);
     }
     load_end(ld, rc);
 }
@@ -313,31 +359,60 @@ MF_LOOP static int ask(struct load *ld)
     return mf_store_submit(ld->d->store, &ld->req.req);
 }
 
-int mf_directory_load(struct mf_directory *d, enum mf_entity_kind kind,
-                      struct mf_slice id, struct mf_directory_wait *w)
+/* `w` NULL: nobody waits. */
+MF_LOOP static int load_begin(struct mf_directory *d, enum mf_entity_kind kind,
+                              struct mf_slice id, struct mf_directory_wait *w)
 {
-    struct load *ld;
+    struct load *ld = mf_calloc(1, sizeof(*ld));
     int rc;
 
-    w->err = (struct mf_err){0};
-    if (!mf_id_is_valid(id)) {
-        return MF_ENOTFOUND; /* what is no id, nobody has */
-    }
-    ld = mf_calloc(1, sizeof(*ld));
     if (ld == NULL) {
         return MF_ENOMEM;
     }
     ld->d = d;
     ld->wait = w;
     ld->kind = kind;
+    ld->until_ms = mf_loop_now_ms(d->loop) + d->max_wait_ms;
     rc = mf_id_from(&ld->id, id);
     if (rc == 0) {
         rc = ask(ld);
     }
     if (rc < 0) {
-        w->err = ld->req.req.err;
+        if (w != NULL) {
+            w->err = ld->req.req.err;
+        }
         mf_store_req_fini(&ld->req.req);
         mf_free(ld);
+        return rc;
     }
-    return rc;
+    if (w != NULL) {
+        mf_list_push_tail(&d->timed, &ld->in_timed);
+    }
+    return 0;
+}
+
+/* So that a question about a known session finds its user when the store is away. That
+ * it fails costs a look later. */
+MF_LOOP static void load_owners(struct mf_directory *d, enum mf_entity_kind kind,
+                                const struct mf_entity *row)
+{
+    if (kind != MF_ENTITY_SESSION || !is_kept(d, kind)) {
+        return;
+    }
+    if (look(d, MF_ENTITY_USER, row->user_id) == NULL) {
+        (void)load_begin(d, MF_ENTITY_USER, row->user_id, NULL);
+    }
+    if (look(d, MF_ENTITY_AGENT, row->agent_id) == NULL) {
+        (void)load_begin(d, MF_ENTITY_AGENT, row->agent_id, NULL);
+    }
+}
+
+int mf_directory_load(struct mf_directory *d, enum mf_entity_kind kind,
+                      struct mf_slice id, struct mf_directory_wait *w)
+{
+    w->err = (struct mf_err){0};
+    if (!mf_id_is_valid(id)) {
+        return MF_ENOTFOUND; /* what is no id, nobody has */
+    }
+    return load_begin(d, kind, id, w);
 }

@@ -47,6 +47,10 @@ MF_MUST MF_LOOP int mf_directory_new(struct mf_directory **out, struct mf_store 
                                      size_t max_of_kind);
 MF_LOOP void mf_directory_free(struct mf_directory *d); /* nothing under way */
 
+/* Who waits for the store longer than so is told MF_EUNAVAILABLE, or what is unsure, by
+ * the next mf_directory_tick; 0: waits. */
+MF_LOOP void mf_directory_bound(struct mf_directory *d, uint64_t max_wait_ms);
+MF_LOOP void mf_directory_tick(struct mf_directory *d, uint64_t now_ms);
 /* From now on what is remembered is kept in this journal, too. */
 MF_LOOP void mf_directory_keep(struct mf_directory *d, struct mf_journal *j);
 /* One that was kept; before the loop runs. MF_ENOMEM. */

@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-#define MAX_TICK_MS 500
-#define PACE_MS     20
+#define MAX_TICK_MS    500
+#define PACE_MS        20
+#define PURGE_RETRY_MS 60000
 
 /* The server has so much longer than its own statement_timeout to say that it gave up.
  */
@@ -34,6 +35,9 @@ static void on_purged(struct mf_store_req *req, int rc)
         mf_log_limited(MF_LOG_WARN, "idempotency_purge", "code=%s", mf_code_name(rc));
     }
     e->is_purging = false;
+    if (rc < 0) {
+        e->idem_purge_at_ms = mf_loop_now_ms(e->loop) + PURGE_RETRY_MS;
+    }
     mf_store_req_fini(req);
     mf_free(p);
 }
@@ -63,25 +67,21 @@ MF_LOOP static void purge_idem(struct mf_engine *e, uint64_t now)
     e->is_purging = true;
 }
 
-MF_LOOP static void show_figures(const struct mf_engine *e)
-{
-    mf_stat_set(MF_STAT_messages_pending, (int64_t)mf_buffers_n_messages(e->buffers));
-    mf_stat_set(MF_STAT_bytes_pending, (int64_t)mf_buffers_bytes(e->buffers));
-    mf_stat_set(MF_STAT_shelf_bytes, (int64_t)mf_library_bytes(e->library));
-}
-
 void mf_engine_on_tick(struct mf_engine *e)
 {
     uint64_t now = mf_loop_now_ms(e->loop);
 
     mf_engine_erase(e, &e->unerased);
     mf_settle_tick(e, now);
+    mf_directory_tick(e->directory, now);
+    mf_ask_tick(e, now);
     if (e->state == MF_ENGINE_OPEN) {
         mf_engine_sweep(e);
         mf_index_tick(e->index, now);
         purge_idem(e, now);
     }
-    show_figures(e);
+    mf_engine_watch_store(e);
+    mf_engine_show_figures(e);
     mf_engine_stop_later(e);
 }
 
@@ -351,6 +351,7 @@ MF_LOOP static void init_engine(struct mf_engine *e, struct mf_loop *l,
     mf_list_init(&e->unerased);
     mf_list_init(&e->creating);
     mf_list_init(&e->ready);
+    mf_list_init(&e->naming);
     mf_settles_init(&e->settles);
     e->ready_hook.fn = on_ready;
     mf_engine_init_sweep(e);
@@ -410,6 +411,7 @@ MF_LOOP static int restore_known(struct mf_engine *e, struct mf_err *err)
     rc = mf_journal_each_known(e->journal, e->conf->directory_max_sessions, on_known, e,
                                err);
     mf_directory_keep(e->directory, e->journal);
+    mf_directory_bound(e->directory, e->conf->recall_store_timeout_ms);
     return rc;
 }
 
@@ -479,31 +481,4 @@ const struct mf_model_info *mf_engine_model(const struct mf_engine *e)
 struct mf_service *mf_engine_service(struct mf_engine *e)
 {
     return e->service;
-}
-
-void mf_engine_figures(const struct mf_engine *e, struct mf_engine_figures *f)
-{
-    if (e->state == MF_ENGINE_CLOSING) { /* the rooms are gone, one after the other */
-        *f = (struct mf_engine_figures){.is_draining = true,
-                                        .store = e->conf->store_backend};
-        return;
-    }
-    f->n_write = mf_buffers_n_entries(e->buffers, MF_PLACE_WRITE);
-    f->n_hybrid = mf_buffers_n_entries(e->buffers, MF_PLACE_HYBRID);
-    f->n_queued = mf_buffers_n_entries(e->buffers, MF_PLACE_QUEUED);
-    f->n_flying = mf_buffers_n_entries(e->buffers, MF_PLACE_FLYING);
-    f->n_parked = mf_buffers_n_entries(e->buffers, MF_PLACE_PARKED);
-    f->n_messages = mf_buffers_n_messages(e->buffers);
-    f->bytes = mf_buffers_bytes(e->buffers);
-    f->max_bytes = mf_buffers_max_bytes(e->buffers);
-    f->flush_jobs = mf_flush_n_queued(e->flush);
-    f->embed_backlog = mf_embed_backlog(e->embed);
-    f->journal_bytes = mf_journal_bytes(e->journal);
-    f->n_shelves = mf_library_n_shelves(e->library);
-    f->shelf_bytes = mf_library_bytes(e->library);
-    f->journal_full = mf_journal_is_full(e->journal);
-    f->store_up = mf_dep_is_up(mf_flush_health(e->flush));
-    f->embed_up = mf_dep_is_up(mf_embed_health(e->embed));
-    f->is_draining = e->state != MF_ENGINE_OPEN;
-    f->store = e->store->info.backend;
 }

@@ -240,8 +240,11 @@ struct mf_engine_figures {
     size_t flush_jobs, embed_backlog;
     uint64_t journal_bytes;
     size_t n_shelves, shelf_bytes;
+    size_t n_waiting; /* rounds that the store does not have; dead letters aside */
     bool journal_full, store_up, embed_up, is_draining;
     const char *store;
+    int64_t store_down_us;      /* since when it is not up; else 0 */
+    char store_why[MF_ERR_MAX]; /* why it is not; no secret in it */
 };
 
 MF_LOOP void mf_engine_figures(const struct mf_engine *e,

@@ -58,6 +58,7 @@ struct mf_engine {
     struct mf_list erasing;  /* entries: STORED, the journal has not erased them */
     struct mf_list unerased; /* those of them that the journal was not asked for yet */
     struct mf_list creating; /* struct mf_create_work: names being created */
+    struct mf_list naming;   /* questions that wait for the names of their sessions */
     struct mf_list ready;    /* calls to be finished at the end of this turn */
     struct mf_turn_hook ready_hook, stop_hook, sweep_hook;
     size_t sweep_left; /* users still to be visited, from the head of their list */
@@ -69,6 +70,7 @@ struct mf_engine {
     uint64_t n_work; /* acknowledged, as pace counts it */
     uint64_t idem_purge_at_ms;
     bool is_purging;
+    int64_t store_down_us; /* since when; 0: it is there */
     uint64_t drain_until_ms;
     mf_engine_closed_fn closed;
     void *closed_arg;
@@ -131,6 +133,11 @@ MF_LOOP void mf_engine_erase(struct mf_engine *e, struct mf_list *entries);
 MF_LOOP void mf_engine_stop_later(struct mf_engine *e);
 MF_LOOP void mf_engine_init_stop(struct mf_engine *e);
 MF_LOOP void mf_engine_on_tick(struct mf_engine *e);
+/* Notes (and logs) when the store goes and comes back. */
+MF_LOOP void mf_engine_watch_store(struct mf_engine *e);
+MF_LOOP void mf_engine_show_figures(const struct mf_engine *e);
+/* Questions whose visit to the store takes too long are answered without it. */
+MF_LOOP void mf_ask_tick(struct mf_engine *e, uint64_t now_ms);
 MF_MUST MF_LOOP int mf_engine_start_flush(struct mf_engine *e);
 /* An entry got a record, or lost hope of a vector: it may be due now. */
 MF_LOOP void mf_engine_entry_changed(struct mf_entry *en, void *arg);

@@ -79,7 +79,9 @@ MF_LOOP static int advance(struct mf_resolve *r)
         if (k == NULL) {
             r->wait.done = on_known;
             rc = mf_directory_load(d, r->want[r->i].kind, r->want[r->i].id, &r->wait);
-            return rc == 0 ? 1 : rc == MF_ENOTFOUND ? not_found(r) : rc;
+            return rc == 0              ? 1
+                   : rc == MF_ENOTFOUND ? not_found(r)
+                                        : mf_call_blame(r->call, rc, &r->wait.err);
         }
         rc = take(r, k);
         if (rc < 0) {

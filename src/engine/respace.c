@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/away.h"
 #include "recall/searchrec.h"
 
 #include <string.h>
@@ -31,7 +32,9 @@ int mf_respace_new(struct mf_respace **out, const struct mf_index_parts *p,
     r->backfill = backfill;
     mf_buf_init(&r->user_id);
     r->model = mf_embed_info(p->embed);
-    r->is_over = p->store->info.space == r->model->space_id;
+    /* A remote one is asked: the first step's answer is the end when they are. */
+    r->is_over =
+        !p->store->info.is_remote && p->store->info.space == r->model->space_id;
     *out = r;
     return 0;
 }
@@ -98,7 +101,7 @@ MF_LOOP static int move_on(struct mf_respace *r)
     if (w->n_marked > 0) {
         mf_backfill_expect(r->backfill);
     }
-    if (r->is_over) {
+    if (r->is_over && (r->n_marked > 0 || !r->p.store->info.is_remote)) {
         mf_log_info("vectors_renewed_mark", "space=%s rows=%llu", r->model->space,
                     (unsigned long long)r->n_marked);
     }
@@ -131,7 +134,8 @@ static void on_walked(struct mf_store_req *req, int rc)
 
 void mf_respace_tick(struct mf_respace *r, uint64_t now_ms)
 {
-    if (r->is_over || r->is_running || r->is_stopped || now_ms < r->next_ms) {
+    if (r->is_over || r->is_running || r->is_stopped || now_ms < r->next_ms ||
+        mf_store_is_away(r->p.store, 0)) {
         return;
     }
     r->next_ms = now_ms + r->p.conf->embed_backfill_ms;

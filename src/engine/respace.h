@@ -21,7 +21,8 @@
 
 struct mf_respace;
 
-/* Has nothing to do when the store's rows are of the model's space. */
+/* Has nothing to do when the store's rows are of the model's space. A remote store is
+ * asked once it is there. */
 MF_MUST MF_LOOP int mf_respace_new(struct mf_respace **out,
                                    const struct mf_index_parts *p,
                                    struct mf_backfill *backfill);

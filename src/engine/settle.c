@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/away.h"
 #include "engine/engine_priv.h"
 
 #include <string.h>
@@ -194,6 +195,10 @@ void mf_settle_begin(struct mf_engine *e, struct mf_settle *s)
         finish_counted(s);
         return;
     }
+    if (mf_store_is_away(e->store, 0)) { /* why wait for what cannot come */
+        finish(s, MF_EUNAVAILABLE);
+        return;
+    }
     if (drive(e, s) < 0) {
         finish(s, MF_ECONFLICT);
     }
@@ -315,6 +320,8 @@ void mf_settle_sweep_ends(struct mf_engine *e)
 
 void mf_settle_tick(struct mf_engine *e, uint64_t now_ms)
 {
+    bool is_away = mf_store_is_away(e->store, 0);
+
     mf_list_each_safe (&e->settles.active, k) {
         struct mf_settle *s = mf_container_of(k, struct mf_settle, link);
 
@@ -323,6 +330,8 @@ void mf_settle_tick(struct mf_engine *e, uint64_t now_ms)
         }
         if (now_ms >= s->deadline_ms) {
             finish(s, MF_ETIMEOUT);
+        } else if (is_away) {
+            finish(s, MF_EUNAVAILABLE);
         } else if (drive(e, s) < 0) {
             finish(s, MF_ECONFLICT);
         }

@@ -9,8 +9,8 @@
  * Thread:  loop
  * Limits:  buffer.performance.flush_timeout. A settle of one user visits that user; one
  *          of all rounds, or of an agent, goes along with the sweep of all users
- * Fails:   MF_ETIMEOUT, MF_ECLOSED; MF_ECONFLICT when a dead letter is in the scope and
- *          the settle may not purge it
+ * Fails:   MF_ETIMEOUT, MF_ECLOSED; MF_EUNAVAILABLE while a remote store is away;
+ * MF_ECONFLICT when a dead letter is in the scope and the settle may not purge it
  */
 #ifndef MF_ENGINE_SETTLE_H
 #define MF_ENGINE_SETTLE_H

@@ -296,3 +296,255 @@ MF_TEST(remote, what_is_known_makes_no_commit_of_its_own)
     MF_CHECK_INT(after.count, before.count);
     remote_close(&k);
 }
+
+/* ---- what waits, and how long ---- */
+
+/* clang-format off */
+static const char *const short_wait[] = {
+    "recall.store_timeout=0.05", "buffer.performance.flush_interval=3600",
+    "buffer.performance.force_flush_timeout=3600", "buffer.performance.flush_timeout=3600",
+    "embed.backfill_interval=0.02", "drain.timeout=0.2", NULL};
+
+/* clang-format on */
+
+MF_TEST(remote, a_question_does_not_wait_for_a_store_that_says_nothing)
+{
+    struct kit_answer answer;
+    struct kit_id stored, buffered;
+    struct kit k;
+
+    remote_open(&k, short_wait);
+    kit_add(&k, "words of old", &stored);
+    kit_flush(&k);
+    MF_CHECK_INT(kit_n_found(&k, "words of old", &stored), 1); /* resident from here */
+    kit_stop(&k);
+    kit_reopen(&k);
+    kit_add(&k, "words of new", &buffered);
+    kit_linger(&k, 20);
+    mf_far_store_stall(remote_store(), true);
+    kit_ask(&k, "words", &answer); /* shelf, names of sessions: all late */
+    MF_CHECK(answer.is_partial);
+    MF_CHECK_INT(answer.rows.n, 1);
+    MF_CHECK_STR(answer.rows.row[0].id.s, buffered.s);
+    mf_far_store_stall(remote_store(), false);
+    MF_CHECK_INT(kit_n_found(&k, "words", &stored), 1);
+    MF_CHECK_INT(kit_n_found(&k, "words", &buffered), 1);
+    kit_ask(&k, "words", &answer);
+    MF_CHECK(!answer.is_partial);
+    remote_close(&k);
+}
+
+MF_TEST(remote, an_add_to_a_known_session_does_not_wait_for_it_either)
+{
+    struct kit k;
+
+    remote_open(&k, short_wait);
+    kit_add(&k, "one", NULL);
+    kit_stop(&k);
+    kit_reopen(&k);
+    mf_far_store_stall(remote_store(), true);
+    kit_add(&k, "two", NULL); /* known from before the restart */
+    MF_CHECK_INT(try_add_to(&k, "nobody-knows-it"), MF_EUNAVAILABLE);
+    MF_CHECK_INT(try_delete(&k, MF_ENTITY_SESSION, "nobody-knows-it"), MF_EUNAVAILABLE);
+    mf_far_store_stall(remote_store(), false);
+    kit_linger(&k, 20); /* the late answers come to nobody */
+    kit_flush(&k);
+    MF_CHECK_INT(n_stored(&k), 2);
+    remote_close(&k);
+}
+
+/* A store answers at last, or says that it does not: the stop waits for that. */
+MF_TEST(remote, a_stop_meets_visits_that_nobody_waits_for_any_more)
+{
+    struct kit_answer answer;
+    struct kit k;
+
+    remote_open(&k, short_wait);
+    kit_add(&k, "one", NULL);
+    kit_stop(&k);
+    kit_reopen(&k);
+    mf_far_store_stall(remote_store(), true);
+    kit_ask(&k, "one", &answer);
+    MF_CHECK_INT(try_add_to(&k, "nobody-knows-it"), MF_EUNAVAILABLE);
+    mf_engine_close(k.e, kit_on_closed, &k);
+    kit_linger(&k, 50);
+    mf_far_store_stall(remote_store(), false);
+    mf_loop_fixture_wait(k.loop, &k.is_closed);
+    kit_reopen(&k);
+    remote_close(&k);
+}
+
+MF_TEST(remote, what_must_change_the_store_is_refused_at_once_while_it_is_away)
+{
+    struct kit_id id;
+    char why[MF_ERR_MAX];
+    struct kit k;
+
+    remote_open(&k, short_wait);
+    kit_add(&k, "stays", &id);
+    remote_cut(true);
+    MF_CHECK_INT(try_list(&k, why), MF_EUNAVAILABLE); /* now it is known to be away */
+    MF_CHECK_INT(kit_update(&k, &id, "changed"), MF_EUNAVAILABLE);
+    MF_CHECK_INT(kit_delete(&k, &id), MF_EUNAVAILABLE);
+    MF_CHECK_INT(try_delete(&k, MF_ENTITY_SESSION, k.session.s), MF_EUNAVAILABLE);
+    MF_CHECK_INT(try_delete(&k, MF_ENTITY_AGENT, k.agent.s), MF_EUNAVAILABLE);
+    kit_add(&k, "the session is open again", NULL);
+    remote_cut(false);
+    MF_CHECK_OK(kit_update(&k, &id, "changed"));
+    MF_CHECK_OK(kit_delete(&k, &id));
+    MF_CHECK_OK(try_delete(&k, MF_ENTITY_SESSION, k.session.s));
+    remote_close(&k);
+}
+
+/* ---- known by way of its session ---- */
+
+MF_TEST(remote, the_user_of_a_session_is_known_with_it)
+{
+    struct kit_answer answer;
+    struct kit_id id;
+    struct kit k;
+
+    remote_open(&k, quick);
+    kit_stop(&k);
+    {
+        char path[300];
+
+        (void)snprintf(path, sizeof(path), "%s/journal.db", k.dir);
+        MF_CHECK_OK(remove(path)); /* as on a new machine */
+    }
+    kit_reopen(&k);
+    kit_add(&k, "asks for the session only", NULL);
+    kit_linger(&k, 20);
+    kit_add(&k, "takes the notes along", NULL);
+    remote_cut(true);
+    kit_cut_power(&k);
+    kit_add(&k, "offline", &id);
+    kit_ask(&k, "offline", &answer);
+    MF_CHECK(answer.is_partial);
+    MF_CHECK_STR(answer.rows.row[0].id.s, id.s);
+    remote_close(&k);
+}
+
+/* ---- vectors ---- */
+
+static bool has_all_vectors(struct kit *k, MF_UNUSED void *arg)
+{
+    return kit_number(k, "SELECT count(*) FROM messages WHERE is_pending") == 0;
+}
+
+static bool was_asked(MF_UNUSED struct kit *k, void *arg)
+{
+    const enum mf_store_op *op = arg;
+
+    mf_loop_assert(k->loop);
+    return mf_far_store_n_asked(remote_store(), *op) > 0;
+}
+
+MF_TEST(remote, rows_without_vectors_are_looked_for_once_it_is_there)
+{
+    enum mf_store_op walk = MF_STORE_MARK_FOREIGN, look = MF_STORE_PENDING_VECTORS;
+    sqlite3 *db;
+    struct kit k;
+
+    remote_open(&k, short_wait);
+    kit_add(&k, "has a vector", NULL);
+    kit_linger(&k, 20);
+    kit_flush(&k);
+    kit_stop(&k);
+    db = kit_store_file(&k); /* as another process may have left it */
+    kit_sql(db, "UPDATE messages SET is_pending = 1");
+    MF_CHECK_INT(sqlite3_close(db), SQLITE_OK);
+    remote_cut(true);
+    kit_reopen(&k);
+    kit_wait(&k, was_asked, &walk);
+    kit_linger(&k, 50);
+    remote_cut(false);
+    kit_wait(&k, has_all_vectors, NULL);
+    MF_CHECK(was_asked(&k, &look));
+    remote_close(&k);
+}
+
+/* ---- health ---- */
+
+static bool is_up_and_empty(struct kit *k, MF_UNUSED void *arg)
+{
+    struct mf_engine_figures f;
+
+    mf_loop_assert(k->loop);
+    mf_engine_figures(k->e, &f);
+    return f.store_up && f.n_waiting == 0;
+}
+
+static bool is_down(struct kit *k, MF_UNUSED void *arg)
+{
+    struct mf_engine_figures f;
+
+    mf_loop_assert(k->loop);
+    mf_engine_figures(k->e, &f);
+    return !f.store_up;
+}
+
+MF_TEST(remote, figures_tell_why_since_when_and_how_much_waits)
+{
+    struct mf_engine_figures f, later;
+    struct kit k;
+
+    remote_open(&k, quick);
+    mf_engine_figures(k.e, &f);
+    MF_CHECK(f.store_up);
+    MF_CHECK_STR(f.store_why, "");
+    MF_CHECK(f.store_down_us == 0);
+    remote_cut(true);
+    add_some(&k, 0, 3);
+    kit_wait(&k, is_down, NULL);
+    kit_linger(&k, 50);
+    mf_engine_figures(k.e, &f);
+    MF_CHECK_STR(f.store_why, FAR_STORE_WHY);
+    MF_CHECK_INT(f.n_waiting, 3);
+    MF_CHECK(f.store_down_us > 0);
+    kit_linger(&k, 20);
+    mf_engine_figures(k.e, &later);
+    MF_CHECK(later.store_down_us == f.store_down_us);
+    remote_cut(false);
+    kit_wait(&k, is_up_and_empty, NULL);
+    mf_engine_figures(k.e, &f);
+    MF_CHECK_STR(f.store_why, "");
+    MF_CHECK(f.store_down_us == 0);
+    remote_close(&k);
+}
+
+/* ---- bounds ---- */
+
+MF_TEST(remote, a_long_absence_ends_at_the_journals_bound_and_then_all_arrives)
+{
+    static const char *const small[] = {"journal.max_bytes=1MiB",
+                                        "buffer.performance.flush_interval=0.02",
+                                        "buffer.performance.force_flush_timeout=0.02",
+                                        "buffer.performance.max_flush_queue_size=4",
+                                        "flush.retry_first=0.01",
+                                        "flush.retry_max=0.05",
+                                        NULL};
+    struct mf_engine_figures f;
+    char text[200];
+    long n_acked = 0;
+    int rc = 0;
+    struct kit k;
+
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    remote_open(&k, small);
+    remote_cut(true);
+    for (int i = 0; i < 20000 && rc == 0; i++) {
+        rc = kit_try_add(&k, text, NULL);
+        n_acked += rc == 0;
+    }
+    MF_CHECK_INT(rc, MF_EBUSY);
+    mf_engine_figures(k.e, &f);
+    MF_CHECK(f.flush_jobs <= 4);
+    MF_CHECK_INT(f.n_waiting, n_acked);
+    remote_cut(false);
+    kit_wait(&k, is_stored, NULL);
+    MF_CHECK_INT(n_stored(&k), n_acked);
+    MF_CHECK_INT(kit_try_add(&k, text, NULL), 0);
+    remote_close(&k);
+}
