@@ -246,3 +246,55 @@ MF_TEST(pg_store, a_dsn_that_cannot_be_read_is_refused_without_telling_it)
     MF_CHECK(strstr(err.msg, "s3cret") == NULL);
     kit_close(&k);
 }
+
+/* --- memory */
+
+MF_TEST(pg_store, each_failed_allocation_of_the_opening_is_a_clean_refusal)
+{
+    struct store_kit k = {0};
+    bool has_failed = true;
+
+    kit_open(&k);
+    for (size_t nth = 1; has_failed; nth++) {
+        struct mf_err err = {0};
+        int rc;
+
+        kit_close_store(&k);
+        mf_test_fail_nth(nth);
+        rc = kit_open_store(&k, &err);
+        has_failed = mf_test_has_failed();
+        mf_test_fail_nth(0);
+        MF_CHECK(rc == 0 || rc == MF_ENOMEM);
+        MF_CHECK(rc == 0 || err.msg[0] != '\0');
+        if (rc < 0) {
+            MF_CHECK_OK(kit_open_store(&k, &err));
+        }
+    }
+    (void)until(&k, true);
+    kit_close(&k);
+}
+
+/* Wherever memory ends, the store is up again by itself and the row is there once. */
+MF_TEST(pg_store, each_failed_allocation_of_a_write_is_survived)
+{
+    struct store_kit k = {0};
+    bool has_failed = true;
+
+    kit_open(&k);
+    (void)until(&k, true);
+    for (size_t nth = 1; has_failed; nth++) {
+        char id[16];
+        int rc;
+
+        (void)snprintf(id, sizeof(id), "m%zu", nth);
+        mf_test_fail_nth(nth);
+        rc = write_one(&k, id, nth);
+        has_failed = mf_test_has_failed();
+        mf_test_fail_nth(0);
+        MF_CHECK(rc == 0 || rc == MF_ENOMEM || rc == MF_EUNAVAILABLE);
+        (void)until(&k, true);
+        MF_CHECK_OK(write_one(&k, id, nth));
+        MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages"), nth);
+    }
+    kit_close(&k);
+}
