@@ -37,22 +37,30 @@ static bool is_remark(struct mf_slice line)
     return line.n == 0;
 }
 
-/* libpq writes one line for each host it tried: the last one is why it gave up. */
+static bool is_attempt(struct mf_slice line)
+{
+    static const char begin[] = "connection to server ";
+
+    return line.n >= sizeof(begin) - 1 && memcmp(line.p, begin, sizeof(begin) - 1) == 0;
+}
+
+/* libpq writes a line for each address it tried, with remarks behind it: the last such
+ * line is why it gave up. Before it tried any there are other lines. */
 static struct mf_slice last_line(const char *message)
 {
-    struct mf_slice found = mf_slice_str(message);
-    bool has_found = false;
+    struct mf_slice found = mf_slice_of(message, strcspn(message, "\n"));
+    bool has_attempt = false;
 
     while (*message != '\0') {
         struct mf_slice line = mf_slice_of(message, strcspn(message, "\n"));
 
-        if (!is_remark(line)) {
+        if (is_attempt(line) || (!has_attempt && !is_remark(line))) {
+            has_attempt = is_attempt(line);
             found = line;
-            has_found = true;
         }
         message += line.n + (message[line.n] == '\n');
     }
-    return has_found ? found : mf_slice_of(found.p, strcspn(found.p, "\n"));
+    return found;
 }
 
 int mf_pg_connect_meaning(const char *message, bool needs_password, struct mf_err *err)

@@ -46,6 +46,8 @@ MF_TEST(pg_conn_error, tells_of_the_last_host_why_it_gave_up)
               "b") "Connection refused\n"
                    "\tIs the server running on that host?\n",
           false, MF_EUNAVAILABLE, "at \"b\", port 5432 failed: Connection refused");
+    means(AT("a") "no file\nEither provide the file or change sslmode\n", false,
+          MF_EUNAVAILABLE, "failed: no file");
     means(AT("a") "session is read-only\n", false, MF_EUNAVAILABLE, "is read-only");
 }
 
