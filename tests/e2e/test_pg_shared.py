@@ -164,7 +164,7 @@ def check_told(talk, lane):
         check_found(talk, lane.user, number, key)
 
 
-def test_what_is_sent_to_two_processes_is_there_once_and_found_by_both(nodes, talks, db):
+def test_what_is_sent_to_two_processes_is_there_once_and_found_by_both(nodes, db):
     print(f"seed {SEED}")
     share = [MESSAGES // LANES + (i < MESSAGES % LANES) for i in range(LANES)]
     lanes = [Lane(i, [s.port for s in nodes], share[i]) for i in range(LANES)]
@@ -175,12 +175,15 @@ def test_what_is_sent_to_two_processes_is_there_once_and_found_by_both(nodes, ta
     for lane in lanes:
         if lane.failure is not None:
             raise lane.failure
+    talks = [Talk(s.port) for s in nodes]
     for talk in talks:
         talk.flush()
     check_stored(db, lanes)
     for lane in lanes:
         for talk in talks:
             check_told(talk, lane)
+    for talk in talks:
+        talk.close()
     n_again = sum(lane.n_again for lane in lanes)
     assert n_again > 0 or MESSAGES < 1000
     print(f"{MESSAGES} messages, {n_again} rounds sent to both, "
