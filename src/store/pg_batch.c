@@ -208,6 +208,11 @@ int mf_pg_take_marks(struct mf_pg_job *j, struct mf_pg_batch *const *batches, si
     for (size_t k = 0; k < n; k++) {
         n_users = add_users(batches[k], users, n_users);
     }
+    if (j->env->cfg.is_citus) {
+        /* One shard after the other, else the order of the locks is anybody's. */
+        mf_pg_add_text(&j->round,
+                       "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'");
+    }
     mf_pg_add(&j->round, MF_PG_MARKS_TAKE);
     mf_pg_text_array(&j->round, users, sort_users(users, n_users), user_of);
     return 0;
@@ -235,7 +240,7 @@ static bool has_unmarked(const struct mf_pg_batch *b)
 
 int mf_pg_read_marks(struct mf_pg_job *j, struct mf_pg_batch *const *batches, size_t n)
 {
-    const PGresult *res = mf_pg_result(j, 0);
+    const PGresult *res = mf_pg_result(j, j->n_results - 1);
 
     for (int i = 0; i < PQntuples(res); i++) {
         struct mf_pg_row r = mf_pg_row(res, i, j->err);

@@ -52,7 +52,7 @@ MF_MUST MF_WORKER int mf_pg_batch_read_changed(struct mf_pg_job *j, size_t at,
 /* Asks for the next mark of each user of the batches. */
 MF_MUST MF_WORKER int mf_pg_take_marks(struct mf_pg_job *j,
                                        struct mf_pg_batch *const *batches, size_t n);
-/* Gives their places the marks of result 0. */
+/* Gives their places the marks of the answer. */
 MF_MUST MF_WORKER int mf_pg_read_marks(struct mf_pg_job *j,
                                        struct mf_pg_batch *const *batches, size_t n);
 

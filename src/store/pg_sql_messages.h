@@ -134,9 +134,11 @@
       " ORDER BY seq LIMIT $3::int8) ORDER BY seq LIMIT $3::int8")
 
 #define MF_PG_SQL_IDEMS(X)                                                             \
-    X(IDEM_PUT, "INSERT INTO idempotency (key, body_hash, status, response,"           \
-                " created_us) SELECT * FROM unnest($1::bytea[], $2::bytea[],"          \
-                " $3::int8[], $4::bytea[], $5::int8[]) ON CONFLICT (key) DO NOTHING")  \
+    X(IDEM_PUT,                                                                        \
+      "INSERT INTO idempotency (key, body_hash, status, response, created_us)"         \
+      " SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int8[], $4::bytea[],"       \
+      " $5::int8[]) AS r(key, body_hash, status, response, created_us)"                \
+      " ORDER BY r.key ON CONFLICT (key) DO NOTHING")                                  \
     X(IDEM_GET, "SELECT body_hash, status, response, created_us FROM idempotency"      \
                 " WHERE key = $1::bytea")                                              \
     X(IDEM_PURGE, "DELETE FROM idempotency WHERE created_us < $1::int8")
