@@ -61,6 +61,10 @@ static const struct line table[] = {
     {"42501",
      {MF_EUNAVAILABLE, SETUP, false,
       "grant the rights to the dsn's user, who should own the tables"}},
+    /* Who creates IF NOT EXISTS at the moment when another does, sees one of these,
+     * or 23505; the next look finds it there. */
+    {"42710", {MF_EEXIST, MOMENT, false, NULL}},
+    {"42P07", {MF_EEXIST, MOMENT, false, NULL}},
     {"42", {MF_EUNAVAILABLE, SETUP, false, tables}},
     /* the server's state */
     {"53100", {MF_ENOSPC, SERVER, false, "the database's disk is full"}},

@@ -80,7 +80,9 @@ static int take_one(struct drive *d, PGresult *res, int rc)
     if (PQresultStatus(res) == PGRES_SINGLE_TUPLE) {
         rc = rc != 0 ? rc : d->rows(&d->job, &res, 1);
     } else if (!is_good(res)) {
-        rc = rc < 0 ? rc : mf_pg_fail(res, &d->err);
+        /* What follows a failure in the pipeline is aborted, and no reason of its own.
+         */
+        rc = d->err.code < 0 ? d->err.code : mf_pg_fail(res, &d->err);
     } else if (d->job.n_results < mf_countof(d->results)) {
         d->results[d->job.n_results++] = res;
         return rc;

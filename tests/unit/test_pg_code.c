@@ -43,6 +43,8 @@ MF_TEST(pg_code, what_passes_by_itself_is_the_moments)
         means(states[i], MF_EUNAVAILABLE, MF_PG_BLAME_MOMENT, false);
     }
     means("25P03", MF_EUNAVAILABLE, MF_PG_BLAME_MOMENT, true);
+    means("42710", MF_EEXIST, MF_PG_BLAME_MOMENT, false); /* creations that met */
+    means("42P07", MF_EEXIST, MF_PG_BLAME_MOMENT, false);
 }
 
 MF_TEST(pg_code, what_the_server_has_is_the_servers)
