@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A round comes in: whose it is, is there room, journal, buffers. */
-#include "engine/away.h"
-#include "engine/engine_priv.h"
-#include "engine/keyids.h"
+#include "engine/add_ids.h"
 
 #include "base/log.h"
 #include "base/stat.h"
@@ -10,7 +8,7 @@
 
 #include <string.h>
 
-MF_LOOP static void finish(struct mf_add_work *w, int rc)
+void mf_add_finish(struct mf_add_work *w, int rc)
 {
     struct mf_engine *e = w->e;
     struct mf_item *it = w->item;
@@ -50,7 +48,7 @@ static void on_undone(struct mf_journal_erase *er, int rc)
     if (rc < 0) {
         mf_log_error("journal_erase_failed", "code=%s rounds=1", mf_code_name(rc));
     }
-    finish(w, w->undo_rc);
+    mf_add_finish(w, w->undo_rc);
 }
 
 MF_LOOP static void take_back(struct mf_add_work *w, int rc)
@@ -58,7 +56,7 @@ MF_LOOP static void take_back(struct mf_add_work *w, int rc)
     struct mf_engine *e = w->e;
 
     if (e->state == MF_ENGINE_CLOSING) {
-        finish(w, rc);
+        mf_add_finish(w, rc);
         return;
     }
     w->undo_rc = rc;
@@ -108,14 +106,14 @@ static void on_committed(struct mf_journal_append *a, int rc)
                           "this request was stored");
     }
     if (rc < 0) {
-        finish(w, rc);
+        mf_add_finish(w, rc);
         return;
     }
     rc = show(w);
     if (rc < 0) {
         take_back(w, rc);
     } else {
-        finish(w, 0);
+        mf_add_finish(w, 0);
     }
 }
 
@@ -239,60 +237,15 @@ MF_LOOP static int load_session(struct mf_add_work *w)
     return rc < 0 ? mf_call_blame(&w->c->call, rc, &w->wait.err) : 0;
 }
 
-/* One that the client did not bring. Of an Idempotency-Key: the same whenever and
- * wherever this request comes. */
-static int make_id(const struct mf_keyids *key, uint32_t i, uint64_t now_ms,
-                   struct mf_id *out)
-{
-    if (key != NULL) {
-        return mf_keyids_make(key, i, out);
-    }
-    mf_id_new_v7(out, now_ms);
-    return 0;
-}
-
-/* All ids of the answer, and the round's: the client's own, or new ones. */
-static int make_ids(struct mf_add_work *w)
-{
-    struct mf_add_call *c = w->c;
-    uint64_t now_ms = (uint64_t)mf_wallclock_us() / 1000;
-    struct mf_keyids of_key;
-    const struct mf_keyids *key = c->idem_key.n > 0 ? &of_key : NULL;
-    int rc = key == NULL ? 0 : mf_keyids_init(&of_key, c->idem_key, c->idem_hash);
-
-    w->ids = mf_arena_alloc(c->call.arena, c->n_msgs * sizeof(*w->ids));
-    if (w->ids == NULL) {
-        return MF_ENOMEM;
-    }
-    if (rc == 0) {
-        rc = make_id(key, UINT32_MAX, now_ms, &w->round_id);
-    }
-    for (uint32_t i = 0; rc == 0 && i < c->n_msgs; i++) {
-        struct mf_id id;
-        char *copy;
-
-        if (c->msgs[i].id.n > 0) {
-            w->ids[i] = c->msgs[i].id;
-            continue;
-        }
-        rc = make_id(key, i, now_ms, &id);
-        copy = rc < 0 ? NULL : mf_arena_strndup(c->call.arena, id.s, id.n);
-        rc = copy == NULL ? MF_ENOMEM : 0;
-        w->ids[i] = mf_slice_of(copy, id.n);
-    }
-    c->ids = rc < 0 ? NULL : w->ids;
-    return rc;
-}
-
 /* Ends the work (through finish) unless the round is on its way. */
-MF_LOOP static void go_on(struct mf_add_work *w)
+void mf_add_go_on(struct mf_add_work *w)
 {
     struct mf_engine *e = w->e;
     int rc;
 
     w->is_checked = true;
     if (all_known(w)) {
-        finish(w, 0);
+        mf_add_finish(w, 0);
         return;
     }
     /* The store was asked meanwhile: is the session there still? */
@@ -304,176 +257,8 @@ MF_LOOP static void go_on(struct mf_add_work *w)
         rc = journal_round(w);
     }
     if (rc < 0) {
-        finish(w, rc);
+        mf_add_finish(w, rc);
     }
-}
-
-/* ---- ids that may be known: the client's own, and those of an Idempotency-Key ---- */
-
-static bool may_be_known(const struct mf_add_call *c, uint32_t i)
-{
-    return c->msgs[i].id.n > 0 || c->idem_key.n > 0;
-}
-
-static bool has_client_ids(const struct mf_add_call *c)
-{
-    for (uint32_t i = 0; i < c->n_msgs; i++) {
-        if (c->msgs[i].id.n > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-MF_LOOP static int compare_known(struct mf_add_work *w, uint32_t i,
-                                 struct mf_slice session_id, const struct mf_msg *there)
-{
-    const struct mf_msg *m = &w->c->msgs[i];
-
-    /* The same key and body made it: changed it may be since, but it is that message.
-     */
-    if (m->id.n == 0) {
-        w->is_known[i] = true;
-        return 0;
-    }
-    if (!mf_slice_eq(session_id, w->c->session_id) || there->role != m->role ||
-        !mf_slice_eq(there->content, m->content)) {
-        return mf_call_fail(&w->c->call, MF_ECONFLICT, "messages.id",
-                            "a message with ID '%.*s' and other content exists",
-                            (int)m->id.n, m->id.p);
-    }
-    w->is_known[i] = true;
-    return 0;
-}
-
-static bool is_being_added(const struct mf_add_work *w, struct mf_slice id)
-{
-    mf_list_each (&w->e->adding, k) {
-        const struct mf_add_work *o = mf_container_of(k, struct mf_add_work, link);
-
-        if (o != w && o->is_known != NULL && mf_slice_eq(o->user_id, w->user_id) &&
-            mf_idset_find(&o->set, id) != MF_IDSET_NONE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What the buffers know; the rest is left for the store. */
-MF_LOOP static int check_buffers(struct mf_add_work *w, struct mf_slice *rest,
-                                 size_t *n_rest)
-{
-    struct mf_userbuf *u = mf_userbuf_find(w->e->buffers, w->user_id);
-
-    for (uint32_t i = 0; i < w->c->n_msgs; i++) {
-        struct mf_slice id = w->ids[i];
-        struct mf_entry_msg *m;
-        int rc;
-
-        if (!may_be_known(w->c, i)) {
-            continue;
-        }
-        /* Requests with the same key come one after the other. */
-        if (w->c->msgs[i].id.n > 0 && is_being_added(w, id)) {
-            return mf_call_fail(&w->c->call, MF_ECONFLICT, "messages.id",
-                                "message ID '%.*s' is being added by another request: "
-                                "try again",
-                                (int)id.n, id.p);
-        }
-        m = u == NULL ? NULL : mf_userbuf_find_msg(u, id);
-        if (m == NULL) {
-            rest[(*n_rest)++] = id;
-            continue;
-        }
-        rc = compare_known(w, i, m->entry->item->session_id, mf_entry_msg_of(m));
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-MF_LOOP static int compare_row(struct mf_add_work *w, const struct mf_store_row *row)
-{
-    size_t i = mf_idset_find(&w->set, row->msg.id);
-
-    return i == MF_IDSET_NONE
-               ? 0
-               : compare_known(w, (uint32_t)i, row->session_id, &row->msg);
-}
-
-static void on_known(struct mf_store_req *req, int rc)
-{
-    struct mf_add_work *w = mf_container_of(req, struct mf_add_work, known.req);
-
-    mf_loop_assert(w->e->loop);
-    /* Of a key's ids the store itself keeps one row, should there be two: what it
-     * cannot be asked now is taken for new. A client's id may have other content. */
-    if (rc == MF_ENOTFOUND ||
-        (rc < 0 && !has_client_ids(w->c) && mf_store_is_away(w->e->store, rc))) {
-        rc = 0;
-        w->known.n_rows = 0;
-    } else if (rc < 0) {
-        rc = mf_call_blame(&w->c->call, rc, &req->err);
-    }
-    for (size_t i = 0; rc == 0 && i < w->known.n_rows; i++) {
-        rc = compare_row(w, &w->known.rows[i]);
-    }
-    mf_store_req_fini(req);
-    if (rc < 0) {
-        finish(w, rc);
-        return;
-    }
-    go_on(w);
-}
-
-MF_LOOP static int twice(struct mf_add_work *w)
-{
-    struct mf_slice id = w->ids[w->set.twice];
-
-    return mf_call_fail(&w->c->call, MF_EUNPROCESSABLE, "messages.id",
-                        "message ID '%.*s' stands twice in this request", (int)id.n,
-                        id.p);
-}
-
-/* 0: done later by on_known or go_on. */
-MF_LOOP static int check_ids(struct mf_add_work *w)
-{
-    struct mf_arena *a = w->c->call.arena;
-    struct mf_slice *rest = mf_arena_alloc(a, w->c->n_msgs * sizeof(*rest));
-    size_t n_rest = 0;
-    int rc = mf_idset_build(&w->set, a, w->ids, w->c->n_msgs);
-
-    if (rc == 0 && w->set.twice != MF_IDSET_NONE) {
-        return twice(w);
-    }
-    w->is_known = rc < 0 || rest == NULL
-                      ? NULL
-                      : mf_arena_alloc(a, w->c->n_msgs * sizeof(*w->is_known));
-    if (w->is_known == NULL) {
-        return MF_ENOMEM;
-    }
-    memset(w->is_known, 0, w->c->n_msgs * sizeof(*w->is_known));
-    rc = check_buffers(w, rest, &n_rest);
-    if (rc < 0) {
-        return rc;
-    }
-    if (n_rest == 0) {
-        go_on(w);
-        return 0;
-    }
-    memset(&w->known, 0, sizeof(w->known));
-    w->known.req.op = MF_STORE_GET_MESSAGES;
-    w->known.req.done = on_known;
-    w->known.req.urgency = MF_URGENT;
-    w->known.user_id = w->user_id;
-    w->known.ids = rest;
-    w->known.n = n_rest;
-    rc = mf_store_submit(w->e->store, &w->known.req);
-    if (rc < 0) {
-        mf_store_req_fini(&w->known.req);
-    }
-    return rc;
 }
 
 /* ---- whose session it is ---- */
@@ -506,14 +291,13 @@ MF_LOOP static int enter(struct mf_add_work *w, const struct mf_known *k)
         rc = no_session(w);
     }
     if (rc == 0 && w->ids == NULL) {
-        rc = make_ids(w);
+        rc = mf_add_make_ids(w);
     }
     if (rc < 0) {
         return rc;
     }
-    return (w->c->idem_key.n > 0 || has_client_ids(w->c)) && !w->is_checked
-               ? check_ids(w)
-               : journal_round(w);
+    return mf_add_may_be_known(w) && !w->is_checked ? mf_add_check_ids(w)
+                                                    : journal_round(w);
 }
 
 MF_LOOP static void on_session(struct mf_directory_wait *wait, int rc,
@@ -529,7 +313,7 @@ MF_LOOP static void on_session(struct mf_directory_wait *wait, int rc,
         rc = enter(w, k);
     }
     if (rc < 0) {
-        finish(w, rc);
+        mf_add_finish(w, rc);
     }
 }
 
@@ -558,7 +342,7 @@ int mf_engine_add(struct mf_engine *e, struct mf_add_call *c)
     w->in_verb = true;
     w->wait.done = on_session;
     if (c->n_msgs == 0) {
-        finish(w, 0);
+        mf_add_finish(w, 0);
         return 0;
     }
     if (k != NULL) {
@@ -567,7 +351,7 @@ int mf_engine_add(struct mf_engine *e, struct mf_add_call *c)
         rc = load_session(w);
     }
     if (rc < 0) {
-        finish(w, rc);
+        mf_add_finish(w, rc);
     }
     w->in_verb = false; /* the call is not done yet, so `w` is there */
     return 0;

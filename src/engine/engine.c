@@ -74,6 +74,8 @@ void mf_engine_on_tick(struct mf_engine *e)
     mf_engine_erase(e, &e->unerased);
     mf_settle_tick(e, now);
     mf_directory_tick(e->directory, now);
+    mf_idem_tick(e->idem, now);
+    mf_add_tick(e, now);
     mf_ask_tick(e, now);
     if (e->state == MF_ENGINE_OPEN) {
         mf_engine_sweep(e);
@@ -351,6 +353,7 @@ MF_LOOP static void init_engine(struct mf_engine *e, struct mf_loop *l,
     mf_list_init(&e->unerased);
     mf_list_init(&e->creating);
     mf_list_init(&e->ready);
+    mf_list_init(&e->visiting);
     mf_list_init(&e->naming);
     mf_settles_init(&e->settles);
     e->ready_hook.fn = on_ready;
@@ -412,6 +415,7 @@ MF_LOOP static int restore_known(struct mf_engine *e, struct mf_err *err)
                                err);
     mf_directory_keep(e->directory, e->journal);
     mf_directory_bound(e->directory, e->conf->recall_store_timeout_ms);
+    mf_idem_bound(e->idem, e->conf->recall_store_timeout_ms);
     return rc;
 }
 

@@ -58,6 +58,7 @@ struct mf_engine {
     struct mf_list erasing;  /* entries: STORED, the journal has not erased them */
     struct mf_list unerased; /* those of them that the journal was not asked for yet */
     struct mf_list creating; /* struct mf_create_work: names being created */
+    struct mf_list visiting; /* adds that wait for what the store knows of their ids */
     struct mf_list naming;   /* questions that wait for the names of their sessions */
     struct mf_list ready;    /* calls to be finished at the end of this turn */
     struct mf_turn_hook ready_hook, stop_hook, sweep_hook;
@@ -84,7 +85,6 @@ struct mf_add_work {
     struct mf_item *item; /* NULL until admitted */
     struct mf_journal_append append;
     struct mf_directory_wait wait;
-    struct mf_store_messages known; /* look-up of ids that may be known */
     struct mf_slice *ids;
     struct mf_id round_id;
     struct mf_idset set; /* of ids; when some may be known */
@@ -136,7 +136,8 @@ MF_LOOP void mf_engine_on_tick(struct mf_engine *e);
 /* Notes (and logs) when the store goes and comes back. */
 MF_LOOP void mf_engine_watch_store(struct mf_engine *e);
 MF_LOOP void mf_engine_show_figures(const struct mf_engine *e);
-/* Questions whose visit to the store takes too long are answered without it. */
+/* Whose visit to the store takes too long goes on without it. */
+MF_LOOP void mf_add_tick(struct mf_engine *e, uint64_t now_ms);
 MF_LOOP void mf_ask_tick(struct mf_engine *e, uint64_t now_ms);
 MF_MUST MF_LOOP int mf_engine_start_flush(struct mf_engine *e);
 /* An entry got a record, or lost hope of a vector: it may be due now. */

@@ -10,6 +10,8 @@ struct mf_idem {
     struct mf_loop *loop;
     struct mf_store *store; /* NULL: stopped */
     struct mf_map by_key;
+    uint64_t max_wait_ms; /* 0: no bound */
+    struct mf_list timed; /* struct lookup that somebody waits for, oldest first */
 };
 
 /* In the map while its first request is under way, or its answer is held. */
@@ -28,7 +30,9 @@ struct answer {
 struct lookup {
     struct mf_store_idem_req req;
     struct mf_idem *m;
-    struct mf_idem_ticket *ticket;
+    struct mf_idem_ticket *ticket; /* NULL: nobody waits any more */
+    struct mf_link link;           /* idem.timed, while somebody does */
+    uint64_t until_ms;
 };
 
 static struct mf_slice key_of(const struct mf_map_node *node)
@@ -46,6 +50,7 @@ int mf_idem_new(struct mf_idem **out, struct mf_store *store)
     m->loop = store->loop;
     m->store = store;
     mf_map_init(&m->by_key, key_of);
+    mf_list_init(&m->timed);
     *out = m;
     return 0;
 }
@@ -53,6 +58,11 @@ int mf_idem_new(struct mf_idem **out, struct mf_store *store)
 void mf_idem_stop(struct mf_idem *m)
 {
     m->store = NULL;
+}
+
+void mf_idem_bound(struct mf_idem *m, uint64_t max_wait_ms)
+{
+    m->max_wait_ms = max_wait_ms;
 }
 
 static struct answer *find(struct mf_idem *m, struct mf_slice key)
@@ -149,36 +159,70 @@ static void answer_ticket(const struct answer *a, struct mf_idem_ticket *t)
 static void end_key(struct mf_idem *m, struct mf_slice key, int status,
                     struct mf_slice response);
 
-static void on_looked_up(struct mf_store_req *req, int rc)
+/* The key is known to nobody, as far as one can tell. */
+MF_LOOP static bool may_proceed(const struct mf_idem *m, const struct mf_idem_ticket *t,
+                                int rc)
 {
-    struct lookup *lk = mf_container_of(req, struct lookup, req.req);
+    return rc == MF_ENOTFOUND ||
+           (rc < 0 && t->may_go_unasked && mf_store_is_away(m->store, rc));
+}
+
+MF_LOOP static void looked_up(struct lookup *lk, int rc, const struct mf_err *why)
+{
     struct mf_idem_ticket *t = lk->ticket;
     struct mf_idem *m = lk->m;
 
-    mf_loop_assert(m->loop);
-    if (rc == MF_ENOTFOUND || (rc < 0 && t->may_go_unasked && m->store != NULL &&
-                               mf_store_is_away(m->store, rc))) {
+    lk->ticket = NULL;
+    mf_list_remove(&m->timed, &lk->link);
+    if (may_proceed(m, t, rc)) {
         t->done(t, MF_IDEM_PROCEED);
     } else if (rc < 0) {
-        t->err = req->err;
+        t->err = *why;
         t->err.code = rc;
         mf_idem_end(m, t, mf_code_status(rc), mf_slice_of(NULL, 0));
         t->done(t, MF_IDEM_FAILED);
     } else {
-        struct mf_slice response = lk->req.found.response;
-        int status = lk->req.found.status;
-
+        const struct mf_store_idem *found = &lk->req.found;
         struct answer *a = find(m, lk->req.key);
 
         MF_ASSERT(a != NULL);
         /* Others that wait compare with the recorded body, not with this one's. */
-        memcpy(a->body_hash, lk->req.found.body_hash, sizeof(a->body_hash));
-        end_key(m, lk->req.key, status, response);
-        settle_ticket(t, lk->req.found.body_hash, status, response);
+        memcpy(a->body_hash, found->body_hash, sizeof(a->body_hash));
+        end_key(m, lk->req.key, found->status, found->response);
+        settle_ticket(t, found->body_hash, found->status, found->response);
+    }
+}
+
+static void on_looked_up(struct mf_store_req *req, int rc)
+{
+    struct lookup *lk = mf_container_of(req, struct lookup, req.req);
+
+    mf_loop_assert(lk->m->loop);
+    if (lk->ticket != NULL) {
+        looked_up(lk, rc, &req->err);
     }
     mf_store_req_fini(req);
     mf_free((char *)(uintptr_t)lk->req.key.p);
     mf_free(lk);
+}
+
+void mf_idem_tick(struct mf_idem *m, uint64_t now_ms)
+{
+    struct mf_link *k;
+
+    while (m->max_wait_ms > 0 && (k = mf_list_head(&m->timed)) != NULL) {
+        struct lookup *lk = mf_container_of(k, struct lookup, link);
+        struct mf_err err = {0};
+
+        if (lk->until_ms > now_ms) {
+            break;
+        }
+        looked_up(lk,
+                  mf_err_set(&err, MF_EUNAVAILABLE,
+                             "the store did not say in time whether this "
+                             "Idempotency-Key was used: try again later"),
+                  &err);
+    }
 }
 
 MF_LOOP static int look_up(struct mf_idem *m, struct mf_idem_ticket *t)
@@ -201,8 +245,10 @@ MF_LOOP static int look_up(struct mf_idem *m, struct mf_idem_ticket *t)
     lk->req.req.done = on_looked_up;
     lk->req.req.urgency = MF_URGENT;
     lk->req.key = mf_slice_of(key, t->key.n);
+    lk->until_ms = mf_loop_now_ms(m->loop) + m->max_wait_ms;
     rc = mf_store_submit(m->store, &lk->req.req);
     if (rc == 0) {
+        mf_list_push_tail(&m->timed, &lk->link);
         return 0;
     }
     mf_store_req_fini(&lk->req.req);

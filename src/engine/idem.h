@@ -19,6 +19,10 @@ struct mf_idem;
 
 MF_MUST MF_LOOP int mf_idem_new(struct mf_idem **out, struct mf_store *store);
 MF_LOOP void mf_idem_free(struct mf_idem *m);
+/* A look-up that takes longer is over by the next mf_idem_tick, as with a store that is
+ * away; 0: it is waited for. */
+MF_LOOP void mf_idem_bound(struct mf_idem *m, uint64_t max_wait_ms);
+MF_LOOP void mf_idem_tick(struct mf_idem *m, uint64_t now_ms);
 /* The store is about to be closed: it is asked no more (MF_ECLOSED). */
 MF_LOOP void mf_idem_stop(struct mf_idem *m);
 MF_MUST MF_LOOP int mf_idem_begin(struct mf_idem *m, struct mf_idem_ticket *t);

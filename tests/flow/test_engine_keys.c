@@ -189,6 +189,30 @@ MF_TEST(keys, of_adds_go_on_while_the_store_is_away)
     remote_close(&k);
 }
 
+MF_TEST(keys, of_adds_wait_for_a_silent_store_a_while_only)
+{
+    static const char *const short_wait[] = {
+        "recall.store_timeout=0.05", "buffer.performance.flush_interval=3600",
+        "buffer.performance.force_flush_timeout=3600", "drain.timeout=0.2", NULL};
+    struct kit_add first, again;
+    struct kit k;
+
+    remote_open(&k, short_wait);
+    mf_far_store_stall(remote_store(), true);
+    MF_CHECK_INT(begin(&k, "ann|one", true), MF_IDEM_PROCEED);
+    MF_CHECK_INT(begin(&k, "ann|one", false), MF_IDEM_FAILED);
+    MF_CHECK_OK(add_keyed(&k, "ann|one", body, &first));
+    MF_CHECK_OK(add_keyed(&k, "ann|one", body, &again));
+    check_same_ids(&first, &again, true);
+    MF_CHECK_INT(kit_try_add(&k, "mine", "my-id"), MF_EUNAVAILABLE);
+    mf_far_store_stall(remote_store(), false);
+    kit_linger(&k, 20); /* the late answers come to nobody */
+    MF_CHECK_OK(kit_try_add(&k, "mine", "my-id"));
+    kit_flush(&k);
+    MF_CHECK_INT(n_stored(&k), 3);
+    remote_close(&k);
+}
+
 /* ---- users, sessions, knowledge ---- */
 
 struct made {
