@@ -45,7 +45,12 @@
                " JOIN new ON new.user_id = r.user_id AND new.id = r.id"                \
                " ON CONFLICT (user_id, message_id) DO NOTHING) SELECT count(*) FROM new"
 
-#define MF_PG_SQL_SET(assignment, array, name)                                         \
+/* `user`: the one whose rows alone are changed, NULL when they are of several. It
+ * changes nothing but what Citus does: it then asks one shard and not all of them. */
+#define MF_PG_SQL_OF_USER(row, user)                                                   \
+    " AND (" user "::text IS NULL OR " row ".user_id = " user "::text)"
+
+#define MF_PG_SQL_SET(assignment, array, name, user)                                   \
     "UPDATE messages m SET content = r.content, role = r.role,"                        \
     " metadata = r.metadata, search = r.search, is_pending = r.is_pending,"            \
     " updated_us = r.updated_us, mark = r.mark" assignment                             \
@@ -53,14 +58,16 @@
     " $6::text[], $7::bytea[], $8::bool[], $9::int8[], $10::int8[]" array              \
     ") AS r(user_id, id, session_id, content, role, metadata, search, is_pending,"     \
     " updated_us, mark" name ") WHERE m.user_id = r.user_id AND m.id = r.id"           \
-    " AND m.session_id = r.session_id RETURNING m.user_id, m.id"
+    " AND m.session_id = r.session_id" MF_PG_SQL_OF_USER(                              \
+        "m", user) " RETURNING m.user_id, m.id"
 
-#define MF_PG_SQL_SET_SEARCH(table, assignment, array, name)                           \
+#define MF_PG_SQL_SET_SEARCH(table, assignment, array, name, user)                     \
     "UPDATE " table " m SET search = r.search, is_pending = r.is_pending,"             \
     " mark = r.mark" assignment " FROM unnest($1::text[], $2::text[], $3::int8[],"     \
     " $4::bytea[], $5::bool[], $6::int8[]" array ") AS r(user_id, id, updated_us,"     \
     " search, is_pending, mark" name ") WHERE m.user_id = r.user_id AND m.id = r.id"   \
-    " AND m.updated_us = r.updated_us RETURNING m.user_id, m.id"
+    " AND m.updated_us = r.updated_us" MF_PG_SQL_OF_USER(                              \
+        "m", user) " RETURNING m.user_id, m.id"
 
 #define MF_PG_SQL_WRITE_MESSAGES(X)                                                    \
     X(MESSAGE_PUT, MF_PG_SQL_PUT("", ""))                                              \
@@ -69,21 +76,22 @@
     X(MESSAGE_PUT_VECTOR_PASSAGES,                                                     \
       MF_PG_SQL_PUT_WITH_PASSAGES(", embedding", ", $14::vector[]", "$15", "$16",      \
                                   "$17"))                                              \
-    X(MESSAGE_SET, MF_PG_SQL_SET("", "", ""))                                          \
-    X(MESSAGE_SET_VECTOR,                                                              \
-      MF_PG_SQL_SET(", embedding = r.embedding", ", $11::vector[]", ", embedding"))    \
-    X(MESSAGE_SET_SEARCH, MF_PG_SQL_SET_SEARCH("messages", "", "", ""))                \
+    X(MESSAGE_SET, MF_PG_SQL_SET("", "", "", "$11"))                                   \
+    X(MESSAGE_SET_VECTOR, MF_PG_SQL_SET(", embedding = r.embedding",                   \
+                                        ", $11::vector[]", ", embedding", "$12"))      \
+    X(MESSAGE_SET_SEARCH, MF_PG_SQL_SET_SEARCH("messages", "", "", "", "$7"))          \
     X(MESSAGE_SET_SEARCH_VECTOR,                                                       \
       MF_PG_SQL_SET_SEARCH("messages", ", embedding = r.embedding", ", $7::vector[]",  \
-                           ", embedding"))                                             \
-    X(KNOWLEDGE_SET_SEARCH, MF_PG_SQL_SET_SEARCH("knowledge", "", "", ""))             \
+                           ", embedding", "$8"))                                       \
+    X(KNOWLEDGE_SET_SEARCH, MF_PG_SQL_SET_SEARCH("knowledge", "", "", "", "$7"))       \
     X(PASSAGES_PUT,                                                                    \
       "INSERT INTO passages (user_id, message_id, passages)"                           \
       " SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])"                     \
       " ON CONFLICT (user_id, message_id) DO UPDATE SET passages = excluded.passages") \
     X(PASSAGES_DROP,                                                                   \
       "DELETE FROM passages p USING unnest($1::text[], $2::text[]) AS r(user_id, id)"  \
-      " WHERE p.user_id = r.user_id AND p.message_id = r.id")                          \
+      " WHERE p.user_id = r.user_id AND p.message_id = r.id" MF_PG_SQL_OF_USER("p",    \
+                                                                               "$3"))  \
     X(MARKS_TAKE, "INSERT INTO marks (user_id, mark) SELECT r.user_id, 1"              \
                   " FROM unnest($1::text[]) AS r(user_id)"                             \
                   " ON CONFLICT (user_id) DO UPDATE SET mark = marks.mark + 1"         \

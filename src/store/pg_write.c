@@ -237,6 +237,15 @@ static void add_keys(struct mf_pg_round *r, const struct mf_pg_batch *b)
     mf_pg_text_array(r, b, b->n, id_at);
 }
 
+/* Last of the parameters of a change: whose rows all of them are, for Citus. */
+static void add_user(struct mf_pg_round *r, const struct mf_pg_batch *b)
+{
+    bool is_one = b->env->cfg.is_citus && b->n > 0 &&
+                  mf_slice_eq(user_at(b, 0), user_at(b, b->n - 1));
+
+    mf_pg_text(r, is_one ? user_at(b, 0) : mf_slice_of(NULL, 0));
+}
+
 static void add_passages(struct mf_pg_round *r, const struct mf_pg_batch *b)
 {
     add_keys(r, b);
@@ -260,6 +269,7 @@ MF_WORKER static int put_passages(struct mf_pg_job *j, const struct mf_pg_batch 
     if (drops->n > 0) {
         mf_pg_add(&j->round, MF_PG_PASSAGES_DROP);
         add_keys(&j->round, drops);
+        add_user(&j->round, drops);
     }
     return 0;
 }
@@ -352,6 +362,7 @@ MF_WORKER static int set_rows(struct mf_pg_job *j, const struct mf_pg_batch *b)
     mf_pg_int_array(r, b, b->n, updated_at);
     mf_pg_int_array(r, b, b->n, mark_at);
     add_vectors(r, b);
+    add_user(r, b);
     /* With them: when a row is missing all is rolled back. */
     return put_passages(j, b, has_passages, has_no_passages);
 }
@@ -410,6 +421,7 @@ MF_WORKER static void set_search(struct mf_pg_job *j, enum mf_pg_stmt id,
     if (id == MF_PG_MESSAGE_SET_SEARCH_VECTOR) {
         add_vectors(r, b);
     }
+    add_user(r, b);
 }
 
 /* A vector made from a text that was edited meanwhile finds no row. */

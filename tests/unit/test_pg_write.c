@@ -272,6 +272,27 @@ MF_TEST(pg_write, commits_changes_only_when_each_row_was_there)
     close_rig(&r);
 }
 
+MF_TEST(pg_write, tells_citus_whose_rows_are_changed_when_they_are_one_users)
+{
+    struct rig r = {.env = {.cfg = {.is_citus = true}}};
+    struct mf_store_row rows[] = {row_of("u1", "a", 1), row_of("u1", "b", 2),
+                                  row_of("u2", "c", 3)};
+
+    open_rig(&r, rows, 2);
+    MF_CHECK_OK(mf_pg_update_messages(&r.job));
+    CHECK_CALLS(&r, MF_PG_MESSAGE_SET, MF_PG_PASSAGES_DROP);
+    MF_CHECK_INT(r.job.round.calls[0].n, 11);
+    MF_CHECK_MEM(r.job.round.calls[0].values[10], "u1", 2);
+    MF_CHECK_MEM(r.job.round.calls[1].values[2], "u1", 2);
+    close_rig(&r);
+    open_rig(&r, rows, 3);
+    MF_CHECK_OK(mf_pg_set_search(&r.job));
+    CHECK_CALLS(&r, MF_PG_MESSAGE_SET_SEARCH);
+    MF_CHECK_INT(r.job.round.calls[0].n, 7);
+    MF_CHECK(r.job.round.calls[0].values[6] == NULL);
+    close_rig(&r);
+}
+
 MF_TEST(pg_write, sets_passages_only_of_records_that_were_set)
 {
     struct rig r = {.w = {.n_changed = 9}};
