@@ -11,6 +11,8 @@
 #include "store/pg_entities.h"
 #include "store/pg_row.h"
 
+#include <stdlib.h>
+
 /* --- arrays of the entities to create */
 
 static struct mf_slice agent_at(const void *rows, size_t i)
@@ -75,46 +77,79 @@ static bool needs_marks(const struct mf_pg_job *j)
     return j->env->cfg.is_shared && mf_pg_entity_of(j)->kind == MF_ENTITY_KNOWLEDGE;
 }
 
-static void ask_marks(struct mf_pg_job *j)
-{
-    const struct mf_store_entity *e = mf_pg_entity_of(j);
-
-    mf_pg_add(&j->round, MF_PG_KNOWLEDGE_MARKS);
-    mf_pg_text_array(&j->round, e->ins, e->n_ins, mf_pg_user_at);
-}
-
 struct mark {
     struct mf_slice user_id;
     int64_t mark;
 };
 
-struct marks { /* j->state of those who asked for them */
-    struct mark *list;
+struct marks {         /* j->state of those who asked for them */
+    struct mark *list; /* by user */
     size_t n;
     const struct mf_entity *ins;
 };
 
-MF_WORKER static int take_marks(struct mf_pg_job *j)
+static int by_user(const void *a, const void *b)
 {
-    const PGresult *res = mf_pg_result(j, 0);
-    size_t n = (size_t)PQntuples(res);
+    struct mf_slice x = ((const struct mark *)a)->user_id;
+    struct mf_slice y = ((const struct mark *)b)->user_id;
+    size_t n = mf_min(x.n, y.n);
+    int order = n == 0 ? 0 : memcmp(x.p, y.p, n);
+
+    return order != 0 ? order : (x.n > y.n) - (x.n < y.n);
+}
+
+static struct mf_slice marked_user_at(const void *rows, size_t i)
+{
+    return ((const struct mark *)rows)[i].user_id;
+}
+
+/* User by user in the order of their bytes, as all who take marks do: nobody waits for
+ * somebody who waits for him. */
+MF_WORKER static int ask_marks(struct mf_pg_job *j)
+{
+    const struct mf_store_entity *e = mf_pg_entity_of(j);
     struct marks *m = mf_arena_alloc(&j->kept, sizeof(*m));
-    struct mark *list = mf_arena_alloc(&j->kept, (n + 1) * sizeof(*list));
+    struct mark *list = mf_arena_alloc(&j->kept, (e->n_ins + 1) * sizeof(*list));
 
     if (m == NULL || list == NULL) {
         return mf_err_set(j->err, MF_ENOMEM, "no memory for the marks");
     }
-    for (size_t i = 0; i < n; i++) {
-        struct mf_pg_row r = mf_pg_row(res, (int)i, j->err);
+    *m = (struct marks){.list = list, .ins = e->ins};
+    for (size_t i = 0; i < e->n_ins; i++) {
+        list[i] = (struct mark){.user_id = e->ins[i].user_id};
+    }
+    if (e->n_ins > 1) {
+        qsort(list, e->n_ins, sizeof(*list), by_user);
+    }
+    for (size_t i = 0; i < e->n_ins; i++) {
+        if (m->n > 0 && by_user(&list[i], &list[m->n - 1]) == 0) {
+            continue;
+        }
+        list[m->n] = list[i];
+        mf_pg_add(&j->round, MF_PG_MARKS_TAKE);
+        mf_pg_text_array(&j->round, &list[m->n++], 1, marked_user_at);
+    }
+    j->state = m;
+    return 0;
+}
 
-        list[i].user_id = mf_pg_read(&r, 0, &j->kept);
-        list[i].mark = mf_pg_get_int(&r, 1);
+MF_WORKER static int take_marks(struct mf_pg_job *j)
+{
+    struct marks *m = j->state;
+
+    for (size_t i = 0; i < m->n; i++) {
+        const PGresult *res = mf_pg_result(j, i);
+        struct mf_pg_row r;
+
+        if (PQntuples(res) == 0) {
+            return mf_err_set(j->err, MF_EDB, "the database gave a user no mark");
+        }
+        r = mf_pg_row(res, 0, j->err);
+        m->list[i].mark = mf_pg_get_int(&r, 1);
         if (r.rc < 0) {
             return r.rc;
         }
     }
-    *m = (struct marks){.list = list, .n = n, .ins = mf_pg_entity_of(j)->ins};
-    j->state = m;
     return 0;
 }
 
@@ -378,8 +413,7 @@ int mf_pg_create(struct mf_pg_job *j)
     int rc;
 
     if (has_marks && j->n_rounds == 0) {
-        ask_marks(j);
-        return 0;
+        return ask_marks(j);
     }
     if (j->n_rounds == (has_marks ? 1 : 0)) {
         rc = has_marks ? take_marks(j) : 0;
@@ -529,8 +563,7 @@ MF_WORKER static int update_knowledge(struct mf_pg_job *j)
     int rc = 0;
 
     if (has_marks && j->n_rounds == 0) {
-        ask_marks(j);
-        return 0;
+        return ask_marks(j);
     }
     if (j->n_rounds > (has_marks ? 1 : 0)) {
         return take_knowledge(j);

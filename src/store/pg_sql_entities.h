@@ -147,14 +147,8 @@
       " AS r(id, name, t, has_text, c, u, user_id, key_hash, e)"                       \
       " ON CONFLICT DO NOTHING")
 
-/* KNOWLEDGE_MARKS: the next mark of each user; the row stays locked until the commit,
- * so that marks grow in the order of commits.
- * NAMESAKES: who else has the name that $1 is to get. */
+/* NAMESAKES: who else has the name that $1 is to get. */
 #define MF_PG_SQL_UPDATE_ENTITIES(X)                                                   \
-    X(KNOWLEDGE_MARKS, "INSERT INTO marks (user_id, mark) SELECT DISTINCT u, 1::int8"  \
-                       " FROM unnest($1::text[]) AS k(u) ORDER BY u"                   \
-                       " ON CONFLICT (user_id) DO UPDATE SET mark = marks.mark + 1"    \
-                       " RETURNING user_id, mark")                                     \
     X(USER_NAMESAKES, "SELECT id FROM users WHERE name = $2::text AND id <> $1::text") \
     X(USER_SET,                                                                        \
       "UPDATE users SET name = CASE WHEN $2::bool THEN $3::text ELSE name END,"        \

@@ -334,6 +334,29 @@ MF_TEST(pg_entities, marks_knowledge_that_is_new_or_changed_in_a_shared_store)
     drive_close(&d);
 }
 
+MF_TEST(pg_entities, marks_each_user_of_a_request_once)
+{
+    struct drive d;
+    struct mf_entity facts[3] = {fact("k1", 11), fact("k2", 12), fact("k3", 13)};
+    struct mf_store_entity e = {.ins = facts, .n_ins = 3};
+
+    furnish(&d, 1, true);
+    drive_exec(&d, "INSERT INTO users VALUES ('u', 'u', NULL, 1, 1),"
+                   " ('v', 'v', NULL, 1, 1)");
+    drive_exec(&d, "INSERT INTO marks VALUES ('u', 6)");
+    facts[0].user_id = facts[2].user_id = text("v");
+    MF_CHECK_OK(run(&d, &verb_create, &e, MF_ENTITY_KNOWLEDGE));
+    MF_CHECK(mf_slice_is(e.rows[0].id, "k1") && mf_slice_is(e.rows[0].user_id, "v"));
+    mf_store_req_fini(&e.req);
+    MF_CHECK_STR(drive_value(&d, "SELECT string_agg(user_id || mark, ' ' ORDER BY"
+                                 " user_id) FROM marks"),
+                 "u7 v1");
+    MF_CHECK_STR(drive_value(&d, "SELECT string_agg(user_id || id || mark, ' ' ORDER BY"
+                                 " id) FROM knowledge"),
+                 "vk11 uk27 vk31");
+    drive_close(&d);
+}
+
 MF_TEST(pg_entities, loads_the_agents_of_sessions_with_the_rows_since_a_mark)
 {
     struct drive d;
