@@ -2,6 +2,8 @@
 #include "store/pg_batch.h"
 #include "store/pg_row.h"
 
+#define FLOAT_EXPONENT 0x7f800000U /* all of these bits: infinite, or no number */
+
 enum phase { PHASE_MARKS, PHASE_ROWS, PHASE_PASSAGES }; /* what was asked last */
 
 enum { MESSAGES, KNOWLEDGE, N_BATCHES };
@@ -100,10 +102,26 @@ static int64_t mark_at(const void *batch, size_t i)
     return ((const struct mf_pg_batch *)batch)->places[i].mark;
 }
 
+/* pgvector refuses infinities and what is no number, and the row with them. */
+static bool is_finite(const float *v, size_t dim)
+{
+    uint32_t n_bad = 0;
+
+    for (size_t k = 0; k < dim; k++) {
+        uint32_t bits;
+
+        memcpy(&bits, &v[k], sizeof(bits));
+        n_bad += (bits & FLOAT_EXPONENT) == FLOAT_EXPONENT;
+    }
+    return n_bad == 0;
+}
+
 static size_t vector_at(const void *batch, size_t i, float *to, size_t max_dim)
 {
-    return ((const struct mf_pg_batch *)batch)
-        ->env->vector_of(search_at(batch, i), to, max_dim);
+    const struct mf_pg_env *env = ((const struct mf_pg_batch *)batch)->env;
+    size_t dim = env->vector_of(search_at(batch, i), to, max_dim);
+
+    return is_finite(to, dim) ? dim : 0;
 }
 
 static bool has_vectors(const struct mf_pg_batch *b)

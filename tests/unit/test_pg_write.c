@@ -9,6 +9,7 @@
 
 #include <endian.h>
 #include <libpq-fe.h>
+#include <math.h>
 
 #define VECTOR_OID 16400
 
@@ -183,6 +184,35 @@ MF_TEST(pg_write, adds_passages_and_vectors_when_there_are_some)
     open_rig(&r, rows, 0);
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
     MF_CHECK_INT(r.job.round.n, 0);
+    close_rig(&r);
+}
+
+/* The vector of a record that says what is wrong with it. */
+static size_t any_floats(struct mf_slice search, float *to, size_t max_dim)
+{
+    MF_CHECK(max_dim >= 2);
+    to[0] = 1;
+    to[1] = mf_slice_is(search, "inf")   ? -INFINITY
+            : mf_slice_is(search, "nan") ? NAN
+                                         : -1;
+    return 2;
+}
+
+MF_TEST(pg_write, writes_no_vector_that_pgvector_would_refuse_the_row_for)
+{
+    struct rig r = {
+        .env = {.vector_oid = VECTOR_OID, .max_dim = 2, .vector_of = any_floats}};
+    struct mf_store_row rows[] = {row_of("u1", "a", 1), row_of("u1", "b", 2),
+                                  row_of("u1", "c", 3)};
+
+    rows[0].search = MF_SLICE("inf");
+    rows[1].search = MF_SLICE("nan");
+    open_rig(&r, rows, 3);
+    MF_CHECK_OK(mf_pg_write_rounds(&r.job));
+    CHECK_CALLS(&r, MF_PG_MESSAGE_PUT_VECTOR);
+    MF_CHECK_INT(element(&r, 0, 13, 0).n, UINT32_MAX); /* NULL */
+    MF_CHECK_INT(element(&r, 0, 13, 1).n, UINT32_MAX);
+    MF_CHECK_INT(element(&r, 0, 13, 2).n, 12);
     close_rig(&r);
 }
 
