@@ -19,8 +19,6 @@
 #define KEYS  SUMS
 #define DIMS  SUMS
 
-#define FETCH_NEAR 2 /* into the cache of the core, not into its first level */
-
 /* sum += a times what stands at `one`, spread over the lanes. In inline assembly: gcc
  * 12 moves the sums of the intrinsic through the stack. */
 #define DOT_PAIRS(sum, a, one)                                                         \
@@ -147,20 +145,33 @@ static void pack_values_bf16(const struct bf_head *h, const struct bf_room *r)
     }
 }
 
-/* Queries from i on, turned; where there is none, zeros. */
-static void turn_queries(const struct bf_head *h, const struct bf_room *r, size_t i)
+/* 32 dimensions of up to 16 queries to pairs of them, 16 queries each; where there is
+ * no query, zeros. */
+MF_INLINE void turn_chunk(const struct bf_head *h, const uint16_t *q, size_t n,
+                          size_t n_dims, uint32_t *to)
 {
     vf rows[LANES];
 
-    for (size_t c = 0; c < r->n_chunks; c++) {
+    if (n >= LANES && n_dims >= CHUNK) {
+#pragma GCC unroll 16
         for (size_t k = 0; k < LANES; k++) {
-            const uint16_t *q = h->q + (i + k) * h->ld + c * CHUNK;
-
-            rows[k] = i + k < h->n
-                          ? _mm512_castsi512_ps(load_pairs(q, h->dim - c * CHUNK))
-                          : v_zero();
+            rows[k] = _mm512_loadu_ps((const float *)(const void *)(q + k * h->ld));
         }
-        v_transpose(rows, (float *)(void *)(r->query + c * PAIRS * LANES), LANES);
+        v_transpose(rows, (float *)(void *)to, LANES);
+        return;
+    }
+    for (size_t k = 0; k < LANES; k++) {
+        rows[k] =
+            k < n ? _mm512_castsi512_ps(load_pairs(q + k * h->ld, n_dims)) : v_zero();
+    }
+    v_transpose(rows, (float *)(void *)to, LANES);
+}
+
+static void turn_queries(const struct bf_head *h, const struct bf_room *r, size_t i)
+{
+    for (size_t d = 0; d < h->dim; d += CHUNK) {
+        turn_chunk(h, h->q + i * h->ld + d, h->n - i, h->dim - d,
+                   r->query + d / 2 * LANES);
     }
 }
 
@@ -336,27 +347,11 @@ MF_INLINE void chunk_values(const struct bf_head *h, const struct bf_room *r, vf
     put_turned(h, pair, i, d);
 }
 
-/* The rows stand far apart, where no prefetcher of the CPU looks: while the queries
- * from i on are at work, those rows come for the next head. */
-static void fetch_next(const struct bf_head *h, size_t i)
-{
-    size_t last = mf_min(i + LANES, h->n);
-
-    for (; i < last; i++) {
-        for (size_t d = h->dim; d < 2 * h->dim; d += CHUNK) {
-            __builtin_prefetch(h->q + i * h->ld + d, 0, FETCH_NEAR);
-            __builtin_prefetch(h->k + i * h->ld + d, 0, FETCH_NEAR);
-            __builtin_prefetch(h->v + i * h->ld + d, 0, FETCH_NEAR);
-        }
-    }
-}
-
 static void attend_queries(const struct bf_head *h, const struct bf_room *r, size_t i)
 {
     vf top = v_all(-INFINITY);
     vf part;
 
-    fetch_next(h, i);
     turn_queries(h, r, i);
     for (size_t j = 0; j < h->n; j += KEYS) {
         top = pair_scores(h, r, i, j, top);
