@@ -348,6 +348,58 @@ MF_TEST(pg_schema, goes_without_pgvector_when_it_may_not_create_the_extension)
     drive_close(&d);
 }
 
+static void check_index(struct drive *d, unsigned dim)
+{
+    struct mf_buf sql;
+    char check[256];
+
+    mf_buf_init(&sql);
+    MF_CHECK_OK(mf_pg_vector_index_sql(&sql, dim, NULL));
+    mf_buf_add_char(&sql, '\0');
+    MF_CHECK_OK(mf_buf_status(&sql));
+    drive_exec(d, sql.p);
+    mf_buf_fini(&sql);
+    (void)snprintf(check, sizeof(check),
+                   "SELECT indisvalid FROM pg_index"
+                   " WHERE indexrelid = 'messages_embedding_%u'::regclass",
+                   dim);
+    MF_CHECK_STR(drive_value(d, check), "t");
+}
+
+/* Vectors of two models lie in one column; each has its index. */
+MF_TEST(pg_schema, tells_how_to_index_the_vectors_of_a_dimension)
+{
+    struct drive d;
+    struct mf_pg_schema s;
+    struct mf_buf none;
+    struct mf_err err;
+    PGresult *plan;
+
+    mf_buf_init(&none);
+    MF_CHECK_INT(mf_pg_vector_index_sql(&none, 0, &err), MF_EINVAL);
+    MF_CHECK_INT(mf_pg_vector_index_sql(&none, 4001, &err), MF_EINVAL);
+    MF_CHECK(strstr(err.msg, "4001") != NULL);
+    if (!is_version("18")) {
+        skip();
+    }
+    open_fresh(&d);
+    d.env.cfg.wants_vector = true;
+    MF_CHECK_OK(migrate_as(&d, &s, "one"));
+    drive_exec(&d, "INSERT INTO messages SELECT 'u', 'm' || i, i, 's', NULL, 1, 1, 0,"
+                   " false, 0, NULL, 'text', NULL, CASE WHEN i % 2 = 0 THEN"
+                   " ('[1,0,' || i || ']')::vector ELSE '[1,1]'::vector END"
+                   " FROM generate_series(1, 500) i");
+    check_index(&d, 3);
+    check_index(&d, 2500);
+    drive_exec(&d, "SET enable_seqscan = off");
+    plan = PQexec(d.db, "EXPLAIN SELECT id FROM messages WHERE vector_dims(embedding) ="
+                        " 3 ORDER BY embedding::vector(3) <=> '[1,0,2]' LIMIT 5");
+    MF_CHECK(PQntuples(plan) > 1);
+    MF_CHECK(strstr(PQgetvalue(plan, 1, 0), "messages_embedding_3") != NULL);
+    PQclear(plan);
+    drive_close(&d);
+}
+
 MF_TEST(pg_schema, says_what_to_do_when_citus_is_wanted_and_not_there)
 {
     struct drive d;
