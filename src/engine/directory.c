@@ -105,6 +105,14 @@ void mf_directory_free(struct mf_directory *d)
     mf_free(d);
 }
 
+static bool is_unsure(const struct mf_directory *d, const struct mf_known *k)
+{
+    bool is_old = d->store != NULL && d->store->info.is_shared &&
+                  mf_loop_now_ms(d->loop) - k->said_ms >= MF_DIRECTORY_TRUST_MS;
+
+    return k->is_unsure || is_old;
+}
+
 const struct mf_known *mf_directory_find(struct mf_directory *d,
                                          enum mf_entity_kind kind, struct mf_slice id)
 {
@@ -116,7 +124,7 @@ const struct mf_known *mf_directory_find(struct mf_directory *d,
         return NULL;
     }
     k = mf_container_of(node, struct mf_known, node);
-    if (k->is_unsure && !mf_store_is_away(d->store, 0)) {
+    if (is_unsure(d, k) && !mf_store_is_away(d->store, 0)) {
         return NULL;
     }
     mf_list_remove(&s->lru, &k->link);
@@ -253,11 +261,13 @@ void mf_directory_remember(struct mf_directory *d, enum mf_entity_kind kind,
                                  .agent_id = row->agent_id,
                                  .name = row->name};
     bool is_same = is_as_kept(look(d, kind, row->id), &k);
+    struct mf_known *known = known_put(d, &k);
     struct mf_id dropped;
 
-    if (known_put(d, &k) == NULL) {
+    if (known == NULL) {
         return;
     }
+    known->said_ms = mf_loop_now_ms(d->loop);
     make_room(d, kind, &dropped);
     if (is_kept(d, kind) && !is_same) {
         mf_journal_remember(d->journal, &k, mf_id_slice(&dropped));

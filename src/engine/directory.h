@@ -9,6 +9,9 @@
  * renamed by somebody else. Our own deletions take it out of the file before they are
  * answered (mf_journal_forget).
  *
+ * Of a shared store, whose rows others may delete, what was remembered longer than
+ * MF_DIRECTORY_TRUST_MS ago is unsure, too.
+ *
  * Owns:    copies of ids and names
  * Thread:  loop
  * Limits:  directory.max_sessions of each kind, least recently used dropped
@@ -26,6 +29,8 @@
 #include "journal/journal.h"
 #include "store/store.h"
 
+#define MF_DIRECTORY_TRUST_MS 5000
+
 struct mf_directory;
 
 struct mf_known { /* read-only to callers; lives until the next call on the directory */
@@ -35,6 +40,7 @@ struct mf_known { /* read-only to callers; lives until the next call on the dire
     struct mf_id id, user_id, agent_id;
     struct mf_slice name; /* the known's own */
     bool is_unsure;       /* from the journal's file; the store has not said so yet */
+    uint64_t said_ms;     /* when the store said so */
 };
 
 struct mf_directory_wait { /* embedded in who asks */

@@ -7,7 +7,7 @@
 
 static struct mf_store *current;
 static const char *shared_dir;
-static bool is_away;
+static bool is_away, is_shared;
 
 /* NOLINTBEGIN(readability-identifier-naming): the linker's words */
 int __real_mf_store_open(struct mf_store **out, struct mf_loop *l,
@@ -30,6 +30,7 @@ int __wrap_mf_store_open(struct mf_store **out, struct mf_loop *l,
     }
     current = mf_far_store_open(near, NODE);
     mf_far_store_cut(current, is_away);
+    current->info.is_shared = is_shared;
     *out = current;
     return 0;
 }
@@ -38,7 +39,7 @@ int __wrap_mf_store_open(struct mf_store **out, struct mf_loop *l,
 
 void remote_open(struct kit *k, const char *const *settings)
 {
-    is_away = false;
+    is_away = is_shared = false;
     shared_dir = NULL;
     kit_open(k, NULL, settings);
 }
@@ -47,6 +48,16 @@ void remote_close(struct kit *k)
 {
     kit_close(k);
     current = NULL;
+}
+
+void remote_cut_next(bool is_cut)
+{
+    is_away = is_cut;
+}
+
+void remote_share(bool is_on)
+{
+    is_shared = is_on;
 }
 
 void remote_cut(bool is_cut)

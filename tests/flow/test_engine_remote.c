@@ -454,7 +454,7 @@ MF_TEST(remote, rows_without_vectors_are_looked_for_once_it_is_there)
     db = kit_store_file(&k); /* as another process may have left it */
     kit_sql(db, "UPDATE messages SET is_pending = 1");
     MF_CHECK_INT(sqlite3_close(db), SQLITE_OK);
-    remote_cut(true);
+    remote_cut_next(true);
     kit_reopen(&k);
     kit_wait(&k, was_asked, &walk);
     kit_linger(&k, 50);

@@ -270,3 +270,62 @@ MF_TEST(directory, takes_what_was_kept_when_the_store_says_that_it_is_away)
     MF_CHECK(!knows(&f, "s1"));
     fix_close(&f);
 }
+
+/* As if it had been remembered so long ago that others may have deleted it since. */
+MF_LOOP static void make_old(struct fix *f, const char *id)
+{
+    const struct mf_known *k =
+        mf_directory_find(f->d, MF_ENTITY_SESSION, mf_slice_str(id));
+
+    MF_CHECK(k != NULL);
+    if (k != NULL) {
+        ((struct mf_known *)(uintptr_t)k)->said_ms -= MF_DIRECTORY_TRUST_MS;
+    }
+}
+
+MF_TEST(directory, asks_a_shared_store_again_after_a_while)
+{
+    struct mf_entity row = session("s1", "trip");
+    struct mf_store_ops ops;
+    struct fix f;
+
+    fix_open(&f, 4);
+    make_remote(&f, &ops);
+    mf_directory_remember(f.d, MF_ENTITY_SESSION, &row);
+    make_old(&f, "s1");
+    MF_CHECK(knows(&f, "s1")); /* nobody else deletes from it */
+    f.store.base.info.is_shared = true;
+    MF_CHECK(!knows(&f, "s1"));
+    f.store.base.info.n_pending = 1;
+    MF_CHECK(knows(&f, "s1")); /* away: it is all there is */
+    f.store.base.info.n_pending = 0;
+    mf_directory_remember(f.d, MF_ENTITY_SESSION, &row);
+    MF_CHECK(knows(&f, "s1"));
+    fix_close(&f);
+}
+
+MF_TEST(directory, ends_a_wait_that_takes_too_long)
+{
+    struct mf_entity row = session("s1", "trip");
+    struct mf_store_ops ops;
+    struct asker a, b;
+    struct fix f;
+
+    fix_open(&f, 4);
+    make_remote(&f, &ops);
+    mf_directory_bound(f.d, 100);
+    MF_CHECK_OK(mf_directory_restore(f.d, &kept));
+    MF_CHECK_OK(load(&f, &a, "s1"));
+    MF_CHECK_OK(load(&f, &b, "s2"));
+    mf_directory_tick(f.d, mf_loop_now_ms(f.loop) + 99);
+    MF_CHECK_INT(a.n_done + b.n_done, 0);
+    mf_directory_tick(f.d, mf_loop_now_ms(f.loop) + 100);
+    MF_CHECK_OK(a.rc);
+    MF_CHECK_STR(a.name, "old"); /* of before the start */
+    MF_CHECK_INT(b.rc, MF_EUNAVAILABLE);
+    answer(&f, 0, &row); /* late: remembered, and told to nobody */
+    answer(&f, 1, NULL);
+    MF_CHECK_INT(a.n_done + b.n_done, 2);
+    MF_CHECK(knows(&f, "s1"));
+    fix_close(&f);
+}
