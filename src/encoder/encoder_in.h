@@ -14,6 +14,7 @@
 #ifndef MF_ENCODER_ENCODER_IN_H
 #define MF_ENCODER_ENCODER_IN_H
 
+#include "encoder/device.h"
 #include "encoder/encoder.h"
 #include "encoder/rowops.h"
 
@@ -21,14 +22,6 @@
 #define MF_CHUNK_ROWS 512
 /* So many rows go up and down the wide layer at once: their activations stay near. */
 #define MF_FFN_ROWS   96
-
-enum mf_dense_role {
-    MF_DENSE_QKV, /* hidden -> 3 * hidden: queries, keys, values */
-    MF_DENSE_OUT,
-    MF_DENSE_UP,
-    MF_DENSE_DOWN,
-    MF_DENSE_ROLES
-};
 
 struct mf_norm {
     const float *scale, *bias;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * offload: the encoder's linear layers on a device (encoder/device.h): weights packed
+ * and resident, two activation slots (one's GEMM runs on the device while the CPU does
+ * attention and norms of the other), routing by a measured break-even, canary.
+ *
+ * A batch of fewer rows than the break-even, a shape without a program, a full line, a
+ * failed or late job: that product is computed on the CPU; nobody sees an error. Every
+ * `check_every` jobs one row of the result is compared with the CPU's; beyond the bound
+ * the device is LOST and the product is done again on the CPU. A lost device is opened
+ * and verified again with growing pauses (mf_dep).
+ *
+ * Owns:    the device, its memories; borrows the encoder
+ * Thread:  open, close on any; the rest on workers
+ * Limits:  MF_NPU_SLOTS batches at once; the others use the CPU
+ * Fails:   open: as npu.h; with `device: auto` the caller goes on without
+ */
+#ifndef MF_NPU_OFFLOAD_H
+#define MF_NPU_OFFLOAD_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "encoder/encoder.h"
+#include "npu/npu.h"
+
+#define MF_NPU_SLOTS 2
+
+struct mf_npu_offload;
+
+struct mf_npu_offload_conf {
+    const struct mf_npu_backend *backend;
+    struct mf_npu_conf npu;
+    uint64_t deadline_ms; /* of one job: 2000 */
+    uint32_t check_every; /* jobs; 256; 0: never */
+    uint32_t min_rows;    /* 0: measured at open */
+};
+
+struct mf_npu_report { /* for health, info and `memfuse npu verify` */
+    struct mf_npu_caps caps;
+    struct mf_npu_health health;
+    struct mf_npu_stats stats;
+    uint32_t min_rows;     /* break-even; UINT32_MAX: the CPU is always faster */
+    double cpu_us, npu_us; /* of the measured batch of m_max rows */
+    uint64_t n_offloaded, n_on_cpu; /* products */
+};
+
+MF_MUST MF_ANY int mf_npu_offload_open(struct mf_npu_offload **out,
+                                       struct mf_encoder *e,
+                                       const struct mf_npu_offload_conf *conf,
+                                       struct mf_err *err);
+MF_ANY void mf_npu_offload_close(struct mf_npu_offload *o); /* no run under way */
+MF_ANY void mf_npu_offload_report(const struct mf_npu_offload *o,
+                                  struct mf_npu_report *out);
+
+#endif
