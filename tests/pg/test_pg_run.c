@@ -21,7 +21,7 @@ MF_LOOP static int64_t count(struct run_kit *k)
     return run_kit_ask(k, "SELECT count(*) FROM run_rows");
 }
 
-static size_t n_connects(const struct mf_pg_pool *p)
+MF_LOOP static size_t n_connects(const struct mf_pg_pool *p)
 {
     struct mf_pg_pool_stats stats;
     size_t n = 0;
