@@ -3,8 +3,16 @@
  * pack: floats to what a device reads: bf16 rounded to nearest even, weights in the
  * manifest's layout, activations padded to a shape. Pure.
  *
+ * Plain: row by row. Tiled 8x8: tile by tile, those of the first eight rows first;
+ * within a tile row by row.
+ *
  * Bias: where k is padded, the first column of A's padding holds ones and that row of
  * B the bias; so the device adds it before its epilogue.
+ *
+ * Owns:    nothing
+ * Thread:  any
+ * Limits:  tiled: k and n are multiples of 8
+ * Fails:   never; a NaN stays one, what rounds beyond the largest number is infinite
  */
 #ifndef MF_NPU_PACK_H
 #define MF_NPU_PACK_H

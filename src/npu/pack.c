@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "npu/pack.h"
+
+#include <string.h>
+
+#define TILE    8U
+#define ONE     0x3f80U /* 1.0 */
+#define QUIET   0x40U   /* the bit that keeps a NaN one when its low half is cut off */
+#define EXP_ALL 0x7f800000U
+
+uint16_t mf_npu_bf16(float v)
+{
+    uint32_t bits, rounded;
+
+    memcpy(&bits, &v, sizeof(bits));
+    rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    /* Both are computed and one is taken: so the loops below become vector code. */
+    return (uint16_t)((bits & ~0x80000000U) > EXP_ALL ? (bits >> 16) | QUIET : rounded);
+}
+
+float mf_npu_float(uint16_t v)
+{
+    uint32_t bits = (uint32_t)v << 16;
+    float f;
+
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+size_t mf_npu_pack_at(enum mf_npu_layout layout, uint32_t k, uint32_t n, uint32_t row,
+                      uint32_t col)
+{
+    size_t tile;
+
+    MF_DEBUG_ASSERT(row < k && col < n);
+    if (layout == MF_NPU_LAYOUT_PLAIN) {
+        return (size_t)row * n + col;
+    }
+    tile = (size_t)(row / TILE) * (n / TILE) + col / TILE;
+    return tile * TILE * TILE + (size_t)(row % TILE) * TILE + col % TILE;
+}
+
+/* One row of B: what lies behind each other in either layout is at least TILE long. */
+static void put_row(uint16_t *to, enum mf_npu_layout layout, uint32_t k, uint32_t n,
+                    uint32_t row, const float *from, uint32_t n_used)
+{
+    uint32_t run = layout == MF_NPU_LAYOUT_PLAIN ? n_used : TILE;
+
+    for (uint32_t col = 0; col < n_used; col += run) {
+        uint16_t *at = to + mf_npu_pack_at(layout, k, n, row, col);
+        uint32_t end = mf_min(run, n_used - col);
+
+        for (uint32_t i = 0; i < end; i++) {
+            at[i] = mf_npu_bf16(from[col + i]);
+        }
+    }
+}
+
+void mf_npu_pack_weight(uint16_t *to, enum mf_npu_layout layout, uint32_t k, uint32_t n,
+                        const float *w, size_t ld, uint32_t k_used, uint32_t n_used,
+                        const float *bias)
+{
+    MF_ASSERT(k_used <= k && n_used <= n && (bias == NULL || k_used < k));
+    MF_ASSERT(layout == MF_NPU_LAYOUT_PLAIN || (k % TILE == 0 && n % TILE == 0));
+    memset(to, 0, (size_t)k * n * sizeof(*to));
+    for (uint32_t row = 0; row < k_used; row++) {
+        put_row(to, layout, k, n, row, w + row * ld, n_used);
+    }
+    if (bias != NULL) {
+        put_row(to, layout, k, n, k_used, bias, n_used);
+    }
+}
+
+void mf_npu_pack_rows(uint16_t *to, uint32_t k, const float *x, size_t ld, size_t rows,
+                      uint32_t k_used, bool has_bias)
+{
+    MF_ASSERT(k_used <= k && (!has_bias || k_used < k));
+    for (size_t row = 0; row < rows; row++) {
+        uint16_t *out = to + row * k;
+        const float *in = x + row * ld;
+
+        for (uint32_t i = 0; i < k_used; i++) {
+            out[i] = mf_npu_bf16(in[i]);
+        }
+        memset(out + k_used, 0, (size_t)(k - k_used) * sizeof(*out));
+        if (has_bias) {
+            out[k_used] = ONE;
+        }
+    }
+}
