@@ -72,6 +72,9 @@ MF_LOOP static int name_session(struct ask *k, struct mf_found *f)
     const struct mf_entity *row = s != NULL ? NULL : find_loaded(k, id);
     int rc = 0;
 
+    if (s == NULL && row == NULL && k->c->is_partial) {
+        s = mf_directory_guess(k->e->directory, MF_ENTITY_SESSION, id);
+    }
     if (s != NULL) {
         rc = copy(a, &f->session_name, s->name);
         return rc < 0 ? rc : copy(a, &f->agent_id, mf_id_slice(&s->agent_id));

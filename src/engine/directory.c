@@ -124,7 +124,7 @@ const struct mf_known *mf_directory_find(struct mf_directory *d,
         return NULL;
     }
     k = mf_container_of(node, struct mf_known, node);
-    if (is_unsure(d, k) && !mf_store_is_away(d->store, 0)) {
+    if (is_unsure(d, k)) {
         return NULL;
     }
     mf_list_remove(&s->lru, &k->link);
@@ -138,6 +138,12 @@ static struct mf_known *look(struct mf_directory *d, enum mf_entity_kind kind,
     struct mf_map_node *node = mf_map_find(&d->kinds[kind].by_id, id);
 
     return node == NULL ? NULL : mf_container_of(node, struct mf_known, node);
+}
+
+const struct mf_known *mf_directory_guess(struct mf_directory *d,
+                                          enum mf_entity_kind kind, struct mf_slice id)
+{
+    return look(d, kind, id);
 }
 
 static bool is_kept(const struct mf_directory *d, enum mf_entity_kind kind)

@@ -68,9 +68,13 @@ MF_LOOP void mf_directory_stop(struct mf_directory *d);
  * after one. */
 MF_LOOP uint64_t mf_directory_n_forgotten(const struct mf_directory *d);
 
-/* What is remembered, or NULL. What is unsure only while the store is away. */
+/* What is remembered and sure, or NULL. */
 MF_LOOP const struct mf_known *
 mf_directory_find(struct mf_directory *d, enum mf_entity_kind kind, struct mf_slice id);
+/* Unsure, too: for names, when the store did not give them. */
+MF_LOOP const struct mf_known *mf_directory_guess(struct mf_directory *d,
+                                                  enum mf_entity_kind kind,
+                                                  struct mf_slice id);
 /* Asks the store; `done` once, later. A store that is away leaves what is unsure. On an
  * error nothing is under way, and w->err says why. */
 MF_MUST MF_LOOP int mf_directory_load(struct mf_directory *d, enum mf_entity_kind kind,

@@ -38,7 +38,6 @@ struct mf_engine {
     bool owns_model;
     struct mf_journal *journal;
     struct mf_store *store;
-    bool store_is_remote;
     struct mf_buffers *buffers;
     struct mf_embed *embed;
     struct mf_service *service;
@@ -71,6 +70,8 @@ struct mf_engine {
     uint64_t n_work; /* acknowledged, as pace counts it */
     uint64_t idem_purge_at_ms;
     bool is_purging;
+    bool store_is_remote;
+    bool is_down_logged; /* that the store is away */
     int64_t store_down_us; /* since when; 0: it is there */
     uint64_t drain_until_ms;
     mf_engine_closed_fn closed;

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#define LOG_AFTER_US 1000000
+
 /* The store's own word, and what the flush met. */
 MF_LOOP static bool is_store_up(const struct mf_engine *e, struct mf_store_health *h)
 {
@@ -32,14 +34,20 @@ void mf_engine_watch_store(struct mf_engine *e)
 {
     char quoted[2 * MF_ERR_MAX];
     struct mf_store_health h;
-    bool was_up = e->store_down_us == 0;
+    bool is_up = is_store_up(e, &h);
     int64_t now_us = mf_wallclock_us();
 
-    if (is_store_up(e, &h) == was_up) {
+    if (is_up && !e->is_down_logged) {
+        e->store_down_us = 0;
         return;
     }
-    if (was_up) {
-        e->store_down_us = now_us;
+    if (!is_up) {
+        e->store_down_us = e->store_down_us == 0 ? now_us : e->store_down_us;
+        /* One that is being connected to at the start is not worth a line. */
+        if (e->is_down_logged || now_us - e->store_down_us < LOG_AFTER_US) {
+            return;
+        }
+        e->is_down_logged = true;
         mf_log_warn("store_away", "backend=%s waiting=%zu why=%s",
                     e->store->info.backend, count_waiting(e),
                     mf_log_quote(quoted, sizeof(quoted), h.why, strlen(h.why)));
@@ -49,6 +57,7 @@ void mf_engine_watch_store(struct mf_engine *e)
                 e->store->info.backend, count_waiting(e),
                 (long long)((now_us - e->store_down_us) / 1000000));
     e->store_down_us = 0;
+    e->is_down_logged = false;
 }
 
 void mf_engine_show_figures(const struct mf_engine *e)
