@@ -19,7 +19,7 @@ static void on_name(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
         return;
     }
     name->found = found;
-    if (mf_pg_names_pending(c) == 0) {
+    if (mf_pg_names_pending(c) == 0 || (c->has_expired && status == 0)) {
         mf_pg_conn_resolved(c);
     }
 }

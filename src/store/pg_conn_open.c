@@ -245,8 +245,21 @@ void mf_pg_conn_resolved(struct mf_pg_conn *c)
         return;
     }
     c->state = MF_PG_CONNECTING;
+    c->has_expired = false;
     c->first = 0;
     attempt(c);
+}
+
+/* With what is known by now, or else with the first name that has an answer. */
+MF_LOOP static void resolve_late(struct mf_pg_conn *c)
+{
+    mf_pg_names_collect(c);
+    if (c->n_targets == 0 && mf_loop_now_ms(c->loop) < c->deadline_ms) {
+        c->has_expired = true;
+        arm(c, 1);
+    } else {
+        mf_pg_conn_resolved(c);
+    }
 }
 
 static void on_late(uv_timer_t *timer)
@@ -255,7 +268,7 @@ static void on_late(uv_timer_t *timer)
 
     mf_loop_assert(c->loop);
     switch (c->state) {
-    case MF_PG_RESOLVING: mf_pg_conn_resolved(c); break;
+    case MF_PG_RESOLVING: resolve_late(c); break;
     case MF_PG_CONNECTING:
         c->has_expired = true;
         if (!c->is_stepping) {

@@ -94,7 +94,8 @@ struct mf_pg_conn {
     struct mf_pg_target targets[MF_PG_MAX_TARGETS];
     size_t n_targets, first, current; /* of the attempt that runs */
     struct mf_pg_step step;
-    bool is_stepping, has_expired;
+    bool is_stepping;
+    bool has_expired; /* the share of the time that names, or this target, had */
 
     /* rounds */
     uint8_t is_prepared[MF_PG_STMT_COUNT];

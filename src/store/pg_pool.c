@@ -148,12 +148,14 @@ void mf_pg_pool_refused(struct mf_pg_pool *p, struct mf_pg_member *m,
     if (p->probe == m) {
         p->probe = NULL;
     }
-    count_failure(p, err, false);
+    if (err->code != MF_ENOMEM) { /* our own lack: it says nothing of the server */
+        count_failure(p, err, false);
+    }
+    if (!p->closing && !has_others(p)) {
+        refuse_one(p, err->code, err);
+    }
     mf_pg_member_close(m, false);
     p->grow_at_ms = mf_loop_now_ms(p->loop) + p->cfg.dep.first_backoff_ms;
-    if (!p->closing && !has_others(p)) {
-        refuse_one(p, p->why.code, &p->why);
-    }
     mf_pg_pool_wake(p);
 }
 
@@ -164,7 +166,7 @@ MF_LOOP static bool open_one(struct mf_pg_pool *p, struct mf_pg_member **out)
     struct mf_err err = {0};
     int rc = mf_pg_member_open(p, out);
 
-    if (rc < 0) { /* our own lack: it says nothing of the server */
+    if (rc < 0) { /* as above */
         (void)mf_err_set(&err, rc, "%s", mf_code_sentence(rc));
         refuse_one(p, rc, &err);
     }

@@ -1,80 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ways to the server of with_far_server.sh, and ways that end nowhere. */
 #include "lib/mf_test.h"
-#include "pg/conn_kit.h"
+#include "pg/far_kit.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static const char *env(const char *name)
-{
-    const char *value = getenv(name);
-
-    if (value == NULL) {
-        fail_msg("%s is not set: with_far_server.sh runs this program", name);
-    }
-    return value;
-}
-
-/* %1 the server's port, %2 the standby's, %3 the folder of certificates, %4 that of the
- * socket, %5 what the case brings */
-static const char *dsn(const char *pattern, int number)
-{
-    static char out[1024];
-    size_t n = 0;
-
-    out[n++] = '=';
-    for (; *pattern != '\0' && n < sizeof(out) - 256; pattern++) {
-        char own[16];
-        const char *const parts[] = {env("MF_TEST_PORT"), env("MF_TEST_STANDBY"),
-                                     env("MF_TEST_TLS"), env("MF_TEST_PG_DIR"), own};
-
-        if (*pattern != '%') {
-            out[n++] = *pattern;
-            continue;
-        }
-        pattern++;
-        (void)snprintf(own, sizeof(own), "%d", number);
-        n += (size_t)snprintf(out + n, sizeof(out) - n, "%s", parts[*pattern - '1']);
-    }
-    out[n] = '\0';
-    return out;
-}
-
-/* Tries, and closes what came of it. The host that answered, or was tried last. */
-MF_LOOP static void attempt(struct conn_kit *k, struct peer *p, size_t host)
-{
-    peer_open(k, p);
-    mf_loop_fixture_wait(k->loop, &p->is_ready);
-    MF_CHECK_INT(mf_pg_conn_host(p->conn), host);
-    peer_close(p, false);
-    mf_loop_fixture_wait(k->loop, &p->is_closed);
-}
-
-static void leads_to(const char *pattern, int number, size_t host)
-{
-    struct conn_kit k;
-    struct peer p;
-
-    conn_kit_open(&k, dsn(pattern, number));
-    attempt(&k, &p, host);
-    if (p.rc < 0) {
-        fail_msg("%s: %s", pattern, p.err.msg);
-    }
-    conn_kit_close(&k);
-}
 
 static void fails(const char *pattern, int code, const char *sentence)
 {
     struct conn_kit k;
     struct peer p;
 
-    conn_kit_open(&k, dsn(pattern, 0));
-    attempt(&k, &p, k.dsn.n_hosts - 1);
+    conn_kit_open(&k, far_dsn(pattern, 0));
+    far_attempt(&k, &p, k.dsn.n_hosts - 1);
     MF_CHECK_INT(p.rc, code);
     if (strstr(p.err.msg, sentence) == NULL || strstr(p.err.msg, "hunter") != NULL) {
         fail_msg("%s: %s", pattern, p.err.msg);
@@ -103,10 +44,10 @@ MF_TEST(pg_connect, takes_a_certificate_that_names_the_host)
     struct conn_kit k;
     struct peer p;
 
-    conn_kit_open(&k, dsn("host=localhost hostaddr=127.0.0.1 port=%1 user=pw "
-                          "password=hunter2 dbname=postgres sslmode=verify-full "
-                          "sslrootcert=%3/ca.crt",
-                          0));
+    conn_kit_open(&k, far_dsn("host=localhost hostaddr=127.0.0.1 port=%1 user=pw "
+                              "password=hunter2 dbname=postgres sslmode=verify-full "
+                              "sslrootcert=%3/ca.crt",
+                              0));
     peer_ready(&k, &p);
     peer_text(&p, "SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
     MF_CHECK_STR(p.heard[0].text, "true");
@@ -145,14 +86,14 @@ MF_TEST(pg_connect, goes_on_to_the_next_host_when_one_is_dead)
     int fd = silent_open(&port);
 
     MF_CHECK_OK(close(fd)); /* nobody listens there now */
-    leads_to("host=127.0.0.1,/nowhere,%4 port=%5,1,%1 user=test dbname=postgres", port,
-             2);
-    leads_to("host=localhost port=%1 user=test dbname=postgres", 0, 0);
+    far_leads_to("host=127.0.0.1,/nowhere,%4 port=%5,1,%1 user=test dbname=postgres",
+                 port, 2);
+    far_leads_to("host=localhost port=%1 user=test dbname=postgres", 0, 0);
 }
 
 MF_TEST(pg_connect, goes_on_to_the_next_host_when_a_name_is_not_known)
 {
-    leads_to("host=nowhere.invalid,%4 port=1,%1 user=test dbname=postgres", 0, 1);
+    far_leads_to("host=nowhere.invalid,%4 port=1,%1 user=test dbname=postgres", 0, 1);
     fails("host=nowhere.invalid port=1 user=test", MF_EUNAVAILABLE,
           "nowhere.invalid:1");
 }
@@ -164,9 +105,9 @@ MF_TEST(pg_connect, gives_up_when_the_time_is_over)
     int port;
     int fd = silent_open(&port);
 
-    conn_kit_open(&k, dsn("host=127.0.0.1,127.0.0.1 port=%5 user=test", port));
+    conn_kit_open(&k, far_dsn("host=127.0.0.1,127.0.0.1 port=%5 user=test", port));
     k.cfg.connect_timeout_ms = 200;
-    attempt(&k, &p, 1); /* each had its share */
+    far_attempt(&k, &p, 1); /* each had its share */
     MF_CHECK_INT(p.rc, MF_ETIMEOUT);
     MF_CHECK(strstr(p.err.msg, "no answer within 200 ms") != NULL);
     conn_kit_close(&k);
@@ -180,10 +121,10 @@ MF_TEST(pg_connect, leaves_time_for_the_host_behind_one_that_is_silent)
     int port;
     int fd = silent_open(&port);
 
-    conn_kit_open(&k,
-                  dsn("host=127.0.0.1,%4 port=%5,%1 user=test dbname=postgres", port));
+    conn_kit_open(
+        &k, far_dsn("host=127.0.0.1,%4 port=%5,%1 user=test dbname=postgres", port));
     k.cfg.connect_timeout_ms = 2000;
-    attempt(&k, &p, 1);
+    far_attempt(&k, &p, 1);
     MF_CHECK_OK(p.rc);
     conn_kit_close(&k);
     MF_CHECK_OK(close(fd));
@@ -191,16 +132,16 @@ MF_TEST(pg_connect, leaves_time_for_the_host_behind_one_that_is_silent)
 
 MF_TEST(pg_connect, finds_the_server_that_writes)
 {
-    leads_to("host=127.0.0.1 port=%2 user=test dbname=postgres", 0, 0);
-    leads_to("host=127.0.0.1,127.0.0.1 port=%2,%1 user=test dbname=postgres "
-             "target_session_attrs=read-write",
-             0, 1);
-    leads_to("host=127.0.0.1,127.0.0.1 port=%1,%2 user=test dbname=postgres "
-             "target_session_attrs=standby",
-             0, 1);
-    leads_to("host=127.0.0.1,%4 port=%1,%1 user=test dbname=postgres "
-             "target_session_attrs=prefer-standby",
-             0, 0);
+    far_leads_to("host=127.0.0.1 port=%2 user=test dbname=postgres", 0, 0);
+    far_leads_to("host=127.0.0.1,127.0.0.1 port=%2,%1 user=test dbname=postgres "
+                 "target_session_attrs=read-write",
+                 0, 1);
+    far_leads_to("host=127.0.0.1,127.0.0.1 port=%1,%2 user=test dbname=postgres "
+                 "target_session_attrs=standby",
+                 0, 1);
+    far_leads_to("host=127.0.0.1,%4 port=%1,%1 user=test dbname=postgres "
+                 "target_session_attrs=prefer-standby",
+                 0, 0);
     fails("host=127.0.0.1 port=%2 user=test dbname=postgres "
           "target_session_attrs=read-write",
           MF_EUNAVAILABLE, "read-only");
@@ -215,7 +156,8 @@ MF_TEST(pg_connect, can_be_closed_at_any_moment_of_a_handshake)
         struct conn_kit k;
         struct peer p;
 
-        conn_kit_open(&k, dsn(turns % 2 == 0
+        conn_kit_open(&k,
+                      far_dsn(turns % 2 == 0
                                   ? "host=localhost port=%1 user=pw password=hunter2 "
                                     "dbname=postgres sslmode=require"
                                   : "host=127.0.0.1 port=%5 user=test",
