@@ -311,6 +311,9 @@ static void on_io(uv_poll_t *poll, int status, int events)
     struct mf_pg_conn *c = w->conn;
 
     mf_loop_assert(c->loop);
+    if (status < 0) {
+        w->events = 0; /* libuv stopped it, and there may be more to read */
+    }
     if ((status < 0 || (events & UV_READABLE) != 0) && PQconsumeInput(c->pg) == 0) {
         c->has_ended = true;
     }
