@@ -3,6 +3,10 @@
  * device: a place other than this CPU that can compute the encoder's linear layers, as
  * the encoder sees it: a small table, implemented above (npu/offload.h).
  *
+ * A chunk of texts that got a slot is computed in floats, product by product, all of
+ * its rows at once. A scratch made before the device was set has no room for that and
+ * computes here.
+ *
  * Owns:    nothing
  * Thread:  the functions are called on workers, several at once, each with its own slot
  * Limits:  none
@@ -13,6 +17,7 @@
 
 #include "base/base.h"
 #include "encoder/linear.h"
+#include "weights/weights.h"
 
 struct mf_encoder;
 
@@ -39,6 +44,7 @@ struct mf_encoder_device {
     int (*linear)(void *arg, void *slot, const struct mf_device_call *c);
     void (*end)(void *arg, void *slot);
     void *arg;
+    size_t rows; /* a chunk should have so many: a scratch made later takes them */
 };
 
 /* Before any run, or while none is under way. NULL: none. */
@@ -50,5 +56,6 @@ MF_MUST MF_ANY int mf_encoder_dense(const struct mf_encoder *e, uint32_t layer,
                                     enum mf_dense_role role, uint32_t *k, uint32_t *n,
                                     float **w, float **bias);
 MF_ANY uint32_t mf_encoder_n_layers(const struct mf_encoder *e);
+MF_ANY const struct mf_weights_info *mf_encoder_model(const struct mf_encoder *e);
 
 #endif

@@ -134,3 +134,54 @@ void mf_encoder_run(const struct mf_encoder *e, struct mf_scratch *s,
 {
     mf_forward(e->stack, s, ids, flags, out, rc);
 }
+
+/* ---- a device ---- */
+
+void mf_encoder_set_device(struct mf_encoder *e, const struct mf_encoder_device *dev)
+{
+    e->stack->device = dev != NULL ? *dev : (struct mf_encoder_device){.begin = NULL};
+}
+
+uint32_t mf_encoder_n_layers(const struct mf_encoder *e)
+{
+    return e->frame.info.n_layers;
+}
+
+const struct mf_weights_info *mf_encoder_model(const struct mf_encoder *e)
+{
+    return &e->frame.info;
+}
+
+static void turn(float *to, const float *from, uint32_t rows, uint32_t cols)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t c = 0; c < cols; c++) {
+            to[c * rows + r] = from[r * cols + c];
+        }
+    }
+}
+
+int mf_encoder_dense(const struct mf_encoder *e, uint32_t layer,
+                     enum mf_dense_role role, uint32_t *k, uint32_t *n, float **w,
+                     float **bias)
+{
+    const struct mf_frame *f = &e->frame;
+    size_t inputs = mf_dense_inputs(f, role), outputs = mf_dense_outputs(f, role);
+    float *published = mf_array(inputs * outputs, sizeof(*published));
+
+    *w = mf_array(inputs * outputs, sizeof(**w));
+    *bias = mf_array(outputs, sizeof(**bias));
+    if (published == NULL || *w == NULL || *bias == NULL) {
+        mf_free(published);
+        mf_free(*w);
+        mf_free(*bias);
+        *w = *bias = NULL;
+        return MF_ENOMEM;
+    }
+    *k = (uint32_t)inputs;
+    *n = (uint32_t)outputs;
+    mf_dense_read(f, layer, role, published, *bias);
+    turn(*w, published, *n, *k);
+    mf_free(published);
+    return 0;
+}

@@ -58,7 +58,8 @@ struct mf_choice {
 struct mf_stack {
     const struct mf_frame *frame;
     struct mf_choice choice;
-    struct mf_linear *dense[]; /* n_layers x MF_DENSE_ROLES */
+    struct mf_encoder_device device; /* begin is NULL: there is none */
+    struct mf_linear *dense[];       /* n_layers x MF_DENSE_ROLES */
 };
 
 /* Inputs and outputs of one layer's linear. */
@@ -66,6 +67,10 @@ MF_ANY uint32_t mf_dense_inputs(const struct mf_frame *f, enum mf_dense_role rol
 MF_ANY uint32_t mf_dense_outputs(const struct mf_frame *f, enum mf_dense_role role);
 MF_ANY const struct mf_linear_ops *mf_dense_ops(const struct mf_choice *c,
                                                 enum mf_dense_role role);
+
+/* n x k floats as published, outputs x inputs, and n floats. */
+MF_ANY void mf_dense_read(const struct mf_frame *f, uint32_t layer,
+                          enum mf_dense_role role, float *w, float *bias);
 
 /* Maxima of all linears' inputs, one behind the other: where one begins, how many in
  * all. */
@@ -80,6 +85,7 @@ MF_ANY void mf_stack_free(struct mf_stack *st);
 
 struct mf_scratch {
     size_t max_tokens, n_rows;       /* asked for; of a chunk */
+    size_t wide_rows;                /* of `wide`; all of a chunk for a device */
     float *x, *qkv, *context, *wide; /* the last three may hold bf16 */
     uint16_t *half;                  /* x as bf16 */
     void *work;

@@ -65,8 +65,8 @@ static void read_qkv(const struct mf_frame *f, uint32_t layer, float *w, float *
     read_pair(f, layer, MF_W_VALUE, w + 2 * hidden * hidden, bias + 2 * hidden);
 }
 
-static void read_dense(const struct mf_frame *f, uint32_t layer,
-                       enum mf_dense_role role, float *w, float *bias)
+void mf_dense_read(const struct mf_frame *f, uint32_t layer, enum mf_dense_role role,
+                   float *w, float *bias)
 {
     switch (role) {
     case MF_DENSE_QKV: read_qkv(f, layer, w, bias); break;
@@ -92,7 +92,7 @@ static int pack_layer(struct mf_stack *st, uint32_t layer, const float *absmax,
         int rc;
 
         src.absmax = absmax == NULL ? NULL : absmax + mf_absmax_at(f, layer, role);
-        read_dense(f, layer, role, w, bias);
+        mf_dense_read(f, layer, role, w, bias);
         rc = mf_dense_ops(&st->choice, role)
                  ->pack(&st->dense[(size_t)layer * MF_DENSE_ROLES + role], &src);
         if (rc < 0) {

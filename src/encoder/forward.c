@@ -18,6 +18,7 @@ struct run {
     size_t first, last; /* texts of this chunk */
     size_t n_rows;
     bool has_bf16; /* what only linear layers or the attention read is bf16 */
+    void *slot;    /* of the device that computes this chunk's linears; or NULL */
 };
 
 static size_t text_pieces(const struct mf_ids *ids, size_t i)
@@ -47,6 +48,13 @@ static bool writes_bf16(const struct run *r, enum mf_dense_role role)
                            (role == MF_DENSE_UP && reads_bf16(r, MF_DENSE_DOWN)));
 }
 
+static enum mf_epilogue epilogue_of(const struct mf_frame *f, enum mf_dense_role role)
+{
+    return role == MF_DENSE_QKV  ? MF_EP_BIAS
+           : role == MF_DENSE_UP ? f->activation
+                                 : MF_EP_RESIDUAL;
+}
+
 static void run_dense(const struct run *r, uint32_t layer, enum mf_dense_role role,
                       const void *x, size_t rows, void *y)
 {
@@ -57,9 +65,7 @@ static void run_dense(const struct run *r, uint32_t layer, enum mf_dense_role ro
         .ldx = mf_dense_inputs(f, role),
         .ldy = mf_dense_outputs(f, role),
         .rows = rows,
-        .ep = role == MF_DENSE_QKV  ? MF_EP_BIAS
-              : role == MF_DENSE_UP ? f->activation
-                                    : MF_EP_RESIDUAL,
+        .ep = epilogue_of(f, role),
         .x_is_bf16 = reads_bf16(r, role),
         .y_is_bf16 = writes_bf16(r, role),
         .work = r->s->work,
@@ -215,6 +221,58 @@ static void run_layers(const struct run *r)
     }
 }
 
+/* All rows at once on the device, floats; what it cannot is done here. */
+static void run_on_device(const struct run *r, uint32_t layer, enum mf_dense_role role,
+                          const float *x, float *y)
+{
+    const struct mf_encoder_device *d = &r->st->device;
+    struct mf_device_call c = {.layer = layer,
+                               .role = role,
+                               .x = x,
+                               .y = y,
+                               .rows = r->n_rows,
+                               .ep = epilogue_of(r->f, role)};
+
+    if (d->linear(d->arg, r->slot, &c) < 0) {
+        run_dense(r, layer, role, x, r->n_rows, y);
+    }
+}
+
+static void run_layers_on_device(const struct run *r)
+{
+    struct mf_scratch *s = r->s;
+
+    for (uint32_t i = 0; i < r->f->info.n_layers; i++) {
+        run_on_device(r, i, MF_DENSE_QKV, s->x, s->qkv);
+        attend_texts(r);
+        run_on_device(r, i, MF_DENSE_OUT, s->context, s->x);
+        norm_rows(r, 0, r->n_rows, &r->f->layers[i].attention);
+        run_on_device(r, i, MF_DENSE_UP, s->x, s->wide);
+        run_on_device(r, i, MF_DENSE_DOWN, s->wide, s->x);
+        norm_rows(r, 0, r->n_rows, &r->f->layers[i].ffn);
+    }
+}
+
+/* A device is asked once a chunk: where there is none, no product pays for the
+ * question. */
+static void run_chunk(struct run *r)
+{
+    const struct mf_encoder_device *d = &r->st->device;
+
+    if (d->begin != NULL && r->n_rows <= r->s->wide_rows) {
+        r->slot = d->begin(d->arg, r->n_rows);
+    }
+    if (r->slot == NULL) {
+        embed_pieces(r);
+        run_layers(r);
+        return;
+    }
+    r->has_bf16 = false;
+    embed_pieces(r);
+    run_layers_on_device(r);
+    d->end(d->arg, r->slot);
+}
+
 /* Where the result of text i stands, and how many floats it is. */
 static float *result_of(const struct mf_frame *f, const struct mf_ids *ids, size_t i,
                         unsigned flags, float *out, size_t *n)
@@ -324,8 +382,7 @@ void mf_forward(const struct mf_stack *st, struct mf_scratch *s,
         }
         i = r.last = chunk_end(f, s, ids, i);
         r.n_rows = ids->at[r.last] - ids->at[r.first];
-        embed_pieces(&r);
-        run_layers(&r);
+        run_chunk(&r);
         finish_texts(&r, flags, out, rc);
     }
 }

@@ -44,14 +44,23 @@ static float *take(char **at, size_t n_floats)
     return p;
 }
 
+/* A device is fed with more at once. */
+static size_t chunk_rows(const struct mf_stack *st)
+{
+    size_t rows = mf_max((size_t)MF_CHUNK_ROWS, (size_t)st->frame->info.window);
+
+    return st->device.begin == NULL ? rows : mf_max(rows, st->device.rows);
+}
+
 int mf_scratch_make(struct mf_scratch **out, const struct mf_stack *st,
                     size_t max_tokens)
 {
     const struct mf_weights_info *i = &st->frame->info;
     size_t tokens = mf_max(max_tokens, (size_t)i->window);
-    size_t n_rows = mf_min(tokens, mf_max((size_t)MF_CHUNK_ROWS, (size_t)i->window));
+    size_t n_rows = mf_min(tokens, chunk_rows(st));
+    size_t wide_rows = st->device.begin == NULL ? MF_FFN_ROWS : n_rows;
     size_t row = aligned_bytes(n_rows * i->hidden * sizeof(float));
-    size_t wide = aligned_bytes((size_t)MF_FFN_ROWS * i->ffn * sizeof(float));
+    size_t wide = aligned_bytes(wide_rows * i->ffn * sizeof(float));
     struct mf_scratch *s = mf_calloc(1, sizeof(*s));
     char *at;
 
@@ -66,10 +75,11 @@ int mf_scratch_make(struct mf_scratch **out, const struct mf_stack *st,
     }
     s->max_tokens = tokens;
     s->n_rows = n_rows;
+    s->wide_rows = wide_rows;
     s->x = take(&at, n_rows * i->hidden);
     s->context = take(&at, n_rows * i->hidden);
     s->qkv = take(&at, 3 * n_rows * i->hidden);
-    s->wide = take(&at, (size_t)MF_FFN_ROWS * i->ffn);
+    s->wide = take(&at, wide_rows * i->ffn);
     s->half = (uint16_t *)(void *)take(&at, n_rows * i->hidden);
     s->work = at;
     *out = s;
