@@ -36,6 +36,12 @@ for script in start query ingest sustained; do
   "$venv/bin/python" "bench/$script.py" "$build"
 done
 
+for script in pg_flush pg_backlog; do
+  echo
+  echo "==== $script"
+  "bench/$script.sh" "$build"
+done
+
 model=${MEMFUSE_TEST_MODEL:-models/all-MiniLM-L6-v2}
 for script in embed embed_http retrieval; do
   echo
