@@ -177,8 +177,8 @@ static void exec_call(const struct mf_pg_call *call)
           PGRES_COMMAND_OK);
 }
 
-/* The verb's own first step says what is to be sent. */
-MF_WORKER static void run_bare_batch(struct batch *b)
+/* The verb's own first step says what is to be sent; here nobody else uses the loop. */
+static void run_bare_batch(struct batch *b)
 {
     struct mf_arena args;
     struct mf_pg_job job = {.req = &b->w.req, .env = &bench.env, .err = &b->w.req.err};
