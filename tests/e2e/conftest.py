@@ -61,6 +61,13 @@ class Server:
         kw.setdefault("timeout", 30)
         return self.http.request(method, self.url + path, **kw)
 
+    def wait_until_well(self):
+        """A store that is far may answer a moment after the server does."""
+        end = time.monotonic() + START_S
+        while (now := self.request("GET", "/api/v1/health").json()["data"])["status"] != "ok":
+            assert time.monotonic() < end, now
+            time.sleep(0.01)
+
     def stop(self):
         """SIGTERM; returns the exit code."""
         if self.process.poll() is None:
@@ -93,6 +100,7 @@ def stop_well(server):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     s = Server(tmp_path_factory.mktemp("server") / "data")
+    s.wait_until_well()
     yield s
     stop_well(s)
 

@@ -34,7 +34,7 @@ function(mf_pg_pytest name label)
   endforeach()
 endfunction()
 
-set(MF_PG_SMALL MF_KILL_CYCLES=9 MF_CALL_CYCLES=6 MF_TERM_CYCLES=3 MF_HAND_OVERS=50)
+set(MF_PG_SMALL MF_CALL_CYCLES=6 MF_TERM_CYCLES=3 MF_HAND_OVERS=50)
 foreach(name IN LISTS MF_PG_MAIN_PATH)
   mf_pg_pytest(${name} e2e VERSIONS 18 ENVIRONMENT ${MF_PG_SMALL})
   if(name IN_LIST MF_PG_15_IN_CI)
