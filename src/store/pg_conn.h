@@ -3,13 +3,18 @@
  * pg_conn: one connection to the database, never waited for: libpq on uv_poll.
  *
  * Names are resolved by uv_getaddrinfo for each attempt (libpq itself would block),
- * then PQconnectStart/PQconnectPoll; after that the settings of a session in one round
- * (statement_timeout, lock_timeout, idle_in_transaction_session_timeout), and it is
+ * then PQconnectStart/PQconnectPoll, whose steps run on a pool thread (certificates,
+ * TLS and SCRAM take milliseconds); after that the settings of a session in one round
+ * (statement_timeout and idle_in_transaction_session_timeout, lock_timeout), and it is
  * ready. It lives in pipeline mode. One round runs at a time.
  *
+ * All addresses of all hosts share the time: one that is silent leaves their part to
+ * those behind it, and names that have no answer in half of it are left out.
+ *
  * Owns:    the PGconn, its uv_poll_t and uv_timer_t
- * Thread:  loop; cancel runs on a pool thread
- * Limits:  connect_timeout_ms from open to ready
+ * Thread:  loop; cancel and steps of connecting run on a pool thread
+ * Limits:  connect_timeout_ms (the dsn's own connect_timeout when it has one) from open
+ * to ready; 256 results a callback
  * Fails:   `ready` or `lost` with MF_EUNAVAILABLE, MF_ETIMEOUT, MF_EAUTH (what the
  * server said of a password or a missing database), MF_EDB
  */
@@ -42,7 +47,9 @@ struct mf_pg_conn_events {
     void (*result)(struct mf_pg_conn *c, size_t at, PGresult *res, void *arg);
     /* All results of the round have been given; the next one may be sent. */
     void (*round_over)(struct mf_pg_conn *c, void *arg);
-    /* The connection broke, in a round or idle: its outcome is unknown. Close it. */
+    /* The connection broke, in a round or idle: its outcome is unknown. Close it. So
+     * does a session that lost our prepared statements (a pooler), or whose plans no
+     * longer fit the tables. */
     void (*lost)(struct mf_pg_conn *c, const struct mf_err *err, void *arg);
     void *arg;
 };

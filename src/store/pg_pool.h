@@ -62,8 +62,9 @@ enum mf_pg_use {                   /* how the use of a connection went */
                  MF_PG_USE_FAILED, /* the server's fault; the connection may be used
                                       again */
                  MF_PG_USE_LOST,   /* broken: close it; counts as failed */
-                 MF_PG_USE_LATE /* no answer in time: cancel what runs and close; counts
-                                   as failed */
+                 MF_PG_USE_LATE /* no answer in time: cancel what runs (one cancel at a
+                                   time: it may hold a pool thread) and close; counts as
+                                   failed */
 };
 
 struct mf_pg_endpoint_stats {
