@@ -209,12 +209,10 @@ MF_LOOP static bool is_shared(const struct mf_embed *e)
 
 MF_LOOP static bool may_run_background(const struct mf_embed *e)
 {
-    unsigned most = e->cfg.permits;
-
-    if (is_shared(e) && most > 1) {
-        most--;
+    if (e->paused || e->order.n[MF_ORDINARY] == 0) {
+        return false;
     }
-    return !e->paused && e->order.n[MF_ORDINARY] > 0 && e->n_bg_jobs < most;
+    return !is_shared(e) || e->cfg.permits == 1 || e->n_bg_jobs + 1 < e->cfg.permits;
 }
 
 /* While the model is not known to be well, one text is enough to find out. */
