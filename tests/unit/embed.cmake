@@ -8,6 +8,7 @@ target_link_libraries(mf_fakemodel PUBLIC mf_embed)
 
 mf_test(embed SOURCES unit/test_embed.c DEPENDS embed fakemodel)
 mf_test(embed_fault SOURCES unit/test_embed_fault.c DEPENDS embed fakemodel)
+mf_test(embed_share SOURCES unit/test_embed_share.c DEPENDS embed fakemodel)
 mf_test(embed_order SOURCES unit/test_embed_order.c DEPENDS embed)
 mf_test(embed_load SOURCES unit/test_embed_load.c DEPENDS embed fakemodel)
 mf_test(embed_cancel SOURCES unit/test_embed_cancel.c DEPENDS embed fakemodel)
