@@ -90,7 +90,7 @@ MF_MUST MF_ANY int mf_linear_pack(struct mf_linear **out,
 MF_ANY void mf_linear_free(struct mf_linear *l);
 MF_ANY size_t mf_linear_work_bytes(const struct mf_linear_kernel *kernel, size_t rows,
                                    uint32_t k);
-MF_ANY void mf_linear_run(const struct mf_linear *l, const struct mf_linear_call *c);
+MF_ANY void mf_linear_run(const struct mf_linear *l, const struct mf_linear_call *args);
 MF_ANY bool mf_linear_never(void);
 
 /* What the smallest and the largest number of a row (both with 0 among them) make of
