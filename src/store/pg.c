@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests of the Postgres store: which verb each is, who waits, how each ends. */
+#include "store/pg_code.h"
 #include "store/pg_priv.h"
 
 static const struct mf_pg_verb verbs[] = {
@@ -32,6 +33,9 @@ MF_LOOP static void end(struct mf_store_req *req, int rc)
     /* That the database does not let us in is nothing its users could mend. */
     if (rc == MF_EAUTH) {
         rc = req->err.code = MF_EUNAVAILABLE;
+    }
+    if (rc == MF_EUNAVAILABLE || rc == MF_ETIMEOUT || rc == MF_EDB) {
+        mf_pg_hide(&req->err);
     }
     req->rc = rc;
     req->done(req, rc);
@@ -103,7 +107,8 @@ static void on_line_end(struct mf_turn_hook *h)
             rc = mf_err_set(&req->err, MF_ECANCELED,
                             "the store was closed before its turn");
         } else {
-            rc = mf_err_set(&req->err, MF_EUNAVAILABLE, "%s", s->why.msg);
+            req->err = s->why;
+            rc = req->err.code = MF_EUNAVAILABLE;
         }
         end(req, rc);
     }

@@ -194,3 +194,45 @@ int mf_pg_fail(const struct pg_result *res, struct mf_err *err)
     return mf_pg_fail_words(PQresultErrorField(res, PG_DIAG_SQLSTATE), message, place,
                             err);
 }
+
+static void state_of_number(int number, char state[STATE_LEN + 1])
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    for (size_t i = STATE_LEN; i > 0; i--) {
+        state[i - 1] = digits[number % 36];
+        number /= 36;
+    }
+    state[STATE_LEN] = '\0';
+}
+
+/* libpq ends its sentences with the reason: "connection to server at .. failed:
+ * Connection refused". */
+static const char *plain_reason(const char *sentence)
+{
+    const char *reason = sentence;
+
+    for (const char *at = strstr(sentence, ": "); at != NULL; at = strstr(at, ": ")) {
+        at += 2;
+        reason = at;
+    }
+    return strpbrk(reason, "\"/") == NULL ? reason : "the log says why";
+}
+
+void mf_pg_hide(struct mf_err *err)
+{
+    char state[STATE_LEN + 1];
+    struct mf_err told = *err;
+    const char *advice;
+
+    if (told.sys == 0) {
+        (void)mf_err_set(err, told.code, "the database is away: %s",
+                         plain_reason(told.msg));
+        return;
+    }
+    state_of_number(told.sys, state);
+    advice = mf_pg_meaning(state)->advice;
+    (void)mf_err_set(err, told.code, "the database refuses (SQLSTATE %s)%s%s", state,
+                     advice == NULL ? "" : ": ", advice == NULL ? "" : advice);
+    err->sys = told.sys;
+}

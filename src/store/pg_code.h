@@ -43,5 +43,8 @@ MF_ANY int mf_pg_fail(const struct pg_result *res, struct mf_err *err);
 MF_ANY int mf_pg_fail_words(const char *state, const char *message, const char *place,
                             struct mf_err *err);
 MF_ANY int mf_pg_state_number(const char *state); /* 5 characters in base 36 */
+/* Leaves of a sentence about the server what its users' clients may read: no address,
+ * no name of a user, database or table. The log has the whole of it. */
+MF_ANY void mf_pg_hide(struct mf_err *err);
 
 #endif

@@ -157,6 +157,21 @@ void mf_pg_heed(struct mf_pg_store *s, const struct mf_err *err)
     mf_pg_look(s);
 }
 
+/* Health is told to whoever asks. */
+static void tell_down(struct mf_store_health *out, const struct mf_err *why)
+{
+    struct mf_err told = {0};
+
+    if (why == NULL) {
+        (void)mf_err_set(&told, MF_EUNAVAILABLE, "the database has not answered yet");
+    } else {
+        told = *why;
+        mf_pg_hide(&told);
+    }
+    out->is_up = false;
+    (void)snprintf(out->why, sizeof(out->why), "%s", told.msg);
+}
+
 /* Readers may be the first, or the only ones, to find it away. */
 void mf_pg_health(const struct mf_store *base, struct mf_store_health *out)
 {
@@ -164,18 +179,12 @@ void mf_pg_health(const struct mf_store *base, struct mf_store_health *out)
     const struct mf_pg_pool *pools[] = {s->runner.writes, s->runner.reads};
 
     if (s->readiness != MF_PG_READY) {
-        out->is_up = false;
-        (void)snprintf(out->why, sizeof(out->why), "%s",
-                       s->readiness == MF_PG_FAILED
-                           ? s->why.msg
-                           : "the database has not answered yet");
+        tell_down(out, s->readiness == MF_PG_FAILED ? &s->why : NULL);
         return;
     }
     for (size_t i = 0; i < mf_countof(pools); i++) {
         if (!mf_dep_is_up(mf_pg_pool_health(pools[i]))) {
-            out->is_up = false;
-            (void)snprintf(out->why, sizeof(out->why), "%s",
-                           mf_pg_pool_why(pools[i])->msg);
+            tell_down(out, mf_pg_pool_why(pools[i]));
             return;
         }
     }

@@ -174,3 +174,22 @@ MF_TEST(pg_code, a_result_of_libpq_itself_is_a_lost_connection)
     MF_CHECK(strstr(err.msg, "no state") != NULL);
     PQclear(res);
 }
+
+MF_TEST(pg_code, clients_read_no_address_and_no_name)
+{
+    struct mf_err err = {0};
+
+    (void)mf_err_set(&err, MF_EUNAVAILABLE,
+                     "connection to server at \"db.example.org\" (10.0.0.7), port 5432 "
+                     "failed: Connection refused");
+    mf_pg_hide(&err);
+    MF_CHECK_STR(err.msg, "the database is away: Connection refused");
+    MF_CHECK_INT(err.code, MF_EUNAVAILABLE);
+    (void)mf_err_set(&err, MF_EUNAVAILABLE, "root.crt: no such file: /etc/secret");
+    mf_pg_hide(&err);
+    MF_CHECK_STR(err.msg, "the database is away: the log says why");
+    (void)mf_pg_fail_words("28P01", "password failed for user \"ann\"", "", &err);
+    mf_pg_hide(&err);
+    MF_CHECK(strstr(err.msg, "ann") == NULL && strstr(err.msg, "28P01") != NULL);
+    MF_CHECK_INT(err.sys, mf_pg_state_number("28P01"));
+}
