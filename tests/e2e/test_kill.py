@@ -45,6 +45,11 @@ class Torture:
         self.slowest_s = 0
         self.retried = 0
         self.marks = set()  # rounds of earlier cycles
+        if backend.IS_POSTGRES:
+            # Who dies while it makes the tables keeps others from it until its lease ends.
+            server = start_server(data=self.data)
+            server.wait_until_well()
+            assert server.stop() == 0
 
     def start(self, settings):
         began = time.monotonic()
