@@ -57,12 +57,21 @@ def add_rate(load, n):
     return (load.acked - first) / (time.perf_counter() - began)
 
 
-def drain(server, load, alone):
-    """Half of the rate at which the backlog drains alone comes in: (seconds, highest RSS,
-    new messages)"""
+def settled(load):
+    """How many messages wait when only those are left that the buffers keep."""
+    last, now = load.waiting() + 1, load.waiting()
+    while now < last:
+        time.sleep(1)
+        last, now = now, load.waiting()
+    return now
+
+
+def drain(server, load, alone, kept):
+    """Half of the rate at which the backlog drains alone comes in, until no more waits than
+    buffers keep in any case: (seconds, highest RSS, new messages)"""
     began = at = time.perf_counter()
     sent, highest, waiting = 0, rss_kib(server.pid), load.waiting()
-    while waiting > USERS * 12:  # what the buffers keep of each user in any case
+    while waiting > kept * 1.2:
         now = time.perf_counter()
         if sent < alone / 2 * (now - began):
             load.some()
@@ -72,8 +81,9 @@ def drain(server, load, alone):
         if now - at > 1:
             waiting, at = load.waiting(), now
             highest = max(highest, rss_kib(server.pid))
-            print(f"  {now - began:5.0f} s: {waiting:9,} wait, RSS {rss_kib(server.pid) / 1024:,.0f} MiB",
-                  flush=True)
+            if round(now - began) % 5 == 0:
+                print(f"  {now - began:5.0f} s: {waiting:9,} wait, RSS {rss_kib(server.pid) / 1024:,.0f} "
+                      "MiB", flush=True)
     return time.perf_counter() - began, highest, sent
 
 
@@ -94,7 +104,7 @@ def main(build, folder):
     load = Load(server, random.Random(7))
     probe(folder)
     before = add_rate(load, ROWS // 10)
-    load.control.ask("POST", "/buffer/flush")
+    kept = settled(load)
     subprocess.run([ctl, "stop"], check=True)
     small = rss_kib(server.pid)
     away = add_rate(load, ROWS)
@@ -107,7 +117,7 @@ def main(build, folder):
     time.sleep(WARM_S)
     alone = (first - load.waiting()) / (time.perf_counter() - began)
     print(f"drains at {alone:,.0f} messages/s with nothing else to do")
-    seconds, highest, live = drain(server, load, alone)
+    seconds, highest, live = drain(server, load, alone, kept)
     v.say("highest RSS of the drain beside that at its begin", highest / full, "x", 1.1,
           at_most=True)
     print(f"drained in {seconds:.0f} s beside {live / seconds:,.0f} new messages/s")
