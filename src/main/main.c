@@ -24,6 +24,7 @@ static const struct command commands[] = {
      mf_cmd_print_config},
     {"model", "pull | list | info | verify ...",
      "fetches an embedding model, or tells about those here", mf_cmd_model},
+    {"npu", "manifest ...", "artefacts for an NPU", mf_cmd_npu},
     {"version", "", "prints the versions of memfuse and its libraries", mf_cmd_version},
     {"help", "", "prints this", run_help},
 };

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "npu/artefact.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SUM_BYTES 32U
+
+bool mf_npu_artefact_name_ok(struct mf_slice name)
+{
+    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789._-";
+
+    if (name.n == 0 || name.n > MF_NPU_NAME_MAX || name.p[0] == '.') {
+        return false;
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        if (memchr(known, name.p[i], sizeof(known) - 1) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int fail(struct mf_err *err, int sys, const char *name, const char *what)
+{
+    int code = sys == ENOENT ? MF_ENOTFOUND : mf_code_from_errno(sys);
+
+    (void)mf_err_set(err, code, "%s: %s: %s", name, what, strerror(sys));
+    if (err != NULL) {
+        err->sys = sys;
+    }
+    return code;
+}
+
+int mf_npu_artefact_dir(const char *dir, struct mf_err *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? fail(err, errno, dir, "the folder cannot be opened") : fd;
+}
+
+/* A size that fits, of a plain file: a pipe or a device could keep us waiting. */
+static int look_at(int fd, const char *name, size_t max_bytes, size_t *n,
+                   struct mf_err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        return fail(err, errno, name, "cannot be looked at");
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return mf_err_set(err, MF_EINVAL, "%s is no plain file", name);
+    }
+    if (st.st_size < 0 || (uint64_t)st.st_size > max_bytes) {
+        return mf_err_set(err, MF_EINVAL, "%s has %lld bytes; %zu are the limit", name,
+                          (long long)st.st_size, max_bytes);
+    }
+    *n = (size_t)st.st_size;
+    return 0;
+}
+
+static int read_whole(int fd, const char *name, uint8_t *to, size_t n,
+                      struct mf_err *err)
+{
+    size_t have = 0;
+
+    while (have < n) {
+        ssize_t got = read(fd, to + have, n - have);
+
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return fail(err, errno, name, "cannot be read");
+        }
+        if (got == 0) {
+            return mf_err_set(err, MF_EINVAL, "%s became shorter while it was read",
+                              name);
+        }
+        have += (size_t)got;
+    }
+    return 0;
+}
+
+int mf_npu_artefact_read(int dir, const char *name, size_t max_bytes, uint8_t **out,
+                         size_t *n, struct mf_err *err)
+{
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    uint8_t *bytes = NULL;
+    int rc;
+
+    if (fd < 0) {
+        return fail(err, errno, name, "cannot be opened");
+    }
+    rc = look_at(fd, name, max_bytes, n, err);
+    if (rc == 0) {
+        bytes = mf_malloc(*n + 1);
+        rc = bytes == NULL ? mf_err_set(err, MF_ENOMEM, "%s: out of memory", name)
+                           : read_whole(fd, name, bytes, *n, err);
+    }
+    (void)close(fd);
+    if (rc < 0) {
+        mf_free(bytes);
+        return rc;
+    }
+    *out = bytes;
+    return 0;
+}
+
+static int write_whole(int fd, struct mf_slice bytes)
+{
+    while (bytes.n > 0) {
+        ssize_t done = write(fd, bytes.p, bytes.n);
+
+        if (done < 0 && errno != EINTR) {
+            return -errno;
+        }
+        bytes.p += done > 0 ? done : 0;
+        bytes.n -= done > 0 ? (size_t)done : 0;
+    }
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+int mf_npu_artefact_write(int dir, const char *name, struct mf_slice bytes,
+                          struct mf_err *err)
+{
+    char beside[MF_NPU_NAME_MAX + 8];
+    int fd, rc;
+
+    (void)snprintf(beside, sizeof(beside), ".%s.new", name);
+    fd = openat(dir, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return fail(err, errno, name, "cannot be made");
+    }
+    rc = write_whole(fd, bytes);
+    if (close(fd) < 0 && rc == 0) {
+        rc = -errno;
+    }
+    if (rc == 0 && renameat(dir, beside, dir, name) < 0) {
+        rc = -errno;
+    }
+    if (rc < 0) {
+        (void)unlinkat(dir, beside, 0);
+        return fail(err, -rc, name, "cannot be written");
+    }
+    return 0;
+}
+
+int mf_npu_artefact_sum(struct mf_slice bytes, char sum[MF_NPU_SUM])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char raw[SUM_BYTES];
+
+    if (EVP_Digest(bytes.p, bytes.n, raw, NULL, EVP_sha256(), NULL) != 1) {
+        return MF_ENOMEM;
+    }
+    for (size_t i = 0; i < SUM_BYTES; i++) {
+        sum[2 * i] = digits[raw[i] >> 4];
+        sum[2 * i + 1] = digits[raw[i] & 15];
+    }
+    sum[2 * SUM_BYTES] = '\0';
+    return 0;
+}
