@@ -24,21 +24,55 @@ static bool may_call_store(const struct mf_flush *f, uint64_t now_ms)
 
 /* ---- the next batch ---- */
 
+/* The store failed twice in a row: only the oldest batch asks it again, and nobody
+ * overtakes it, so that what waited for the store is stored in order. */
+static bool is_failing(const struct mf_flush *f)
+{
+    return f->dep.failures > 1;
+}
+
+/* The one opened first of those that are due, or of all; NULL: none. */
 static struct flush_batch *first_waiting(const struct mf_flush *f, uint64_t now_ms)
 {
+    struct flush_batch *first = NULL;
+
     mf_list_each (&f->waiting, k) {
         struct flush_batch *b = mf_container_of(k, struct flush_batch, link);
 
-        if (b->not_before_ms <= now_ms) {
-            return b;
+        if ((is_failing(f) || b->not_before_ms <= now_ms) &&
+            (first == NULL || b->serial < first->serial)) {
+            first = b;
         }
     }
-    return NULL;
+    return first;
+}
+
+static uint64_t waiting_due_at_ms(const struct mf_flush *f)
+{
+    uint64_t at = NEVER;
+
+    if (is_failing(f) && f->waiting.n > 0) {
+        return first_waiting(f, 0)->not_before_ms;
+    }
+    mf_list_each (&f->waiting, k) {
+        at = mf_min(at, mf_container_of(k, struct flush_batch, link)->not_before_ms);
+    }
+    return at;
+}
+
+void flush_let_waiting_go(struct mf_flush *f)
+{
+    mf_list_each (&f->waiting, k) {
+        mf_container_of(k, struct flush_batch, link)->not_before_ms = 0;
+    }
 }
 
 static bool may_open_batch(const struct mf_flush *f)
 {
     if (f->is_paused && !f->is_hurried && f->q.n_critical == 0) {
+        return false;
+    }
+    if (is_failing(f) && f->waiting.n > 0) {
         return false;
     }
     return f->q.n > 0 && f->waiting.n + f->flying.n < 2 * (size_t)f->cfg.workers;
@@ -130,7 +164,7 @@ MF_LOOP static struct flush_batch *next_batch(struct mf_flush *f, uint64_t now_m
         return NULL;
     }
     b = first_waiting(f, now_ms);
-    if (b != NULL) {
+    if (b != NULL && b->not_before_ms <= now_ms) {
         mf_list_remove(&f->waiting, &b->link);
         return b;
     }
@@ -149,9 +183,7 @@ static uint64_t next_look_ms(const struct mf_flush *f)
     if (may_open_batch(f)) {
         at = mf_max(queue_due_at_ms(f), f->memory_at_ms);
     }
-    mf_list_each (&f->waiting, k) {
-        at = mf_min(at, mf_container_of(k, struct flush_batch, link)->not_before_ms);
-    }
+    at = mf_min(at, waiting_due_at_ms(f));
     if (at != NEVER && !mf_dep_is_up(&f->dep)) {
         at = mf_max(at, f->dep.retry_at_ms);
     }
@@ -369,9 +401,7 @@ void mf_flush_raise(struct mf_flush *f, struct mf_entry *e, enum mf_flush_priori
 void mf_flush_kick(struct mf_flush *f)
 {
     f->is_hurried = f->q.n > 0;
-    mf_list_each (&f->waiting, k) {
-        mf_container_of(k, struct flush_batch, link)->not_before_ms = 0;
-    }
+    flush_let_waiting_go(f);
     flush_ask(f);
 }
 

@@ -15,6 +15,7 @@ struct flush_batch *flush_batch_new(struct mf_flush *f)
 
     if (b != NULL) {
         b->flush = f;
+        b->serial = ++f->n_opened;
         mf_list_init(&b->group.entries);
     }
     return b;
@@ -105,6 +106,7 @@ MF_LOOP static void split(struct flush_batch *b, struct flush_batch *second)
     b->attempts = 0;
     b->not_before_ms = 0;
     second->is_urgent = b->is_urgent;
+    second->serial = b->serial;
     mf_list_push_head(&f->waiting, &second->link);
     mf_list_push_head(&f->waiting, &b->link);
 }
@@ -191,6 +193,9 @@ MF_LOOP static void tell_health(struct mf_flush *f, int code,
     uint32_t chance;
 
     if (code == 0 || o->is_refusal) {
+        if (f->dep.failures > 0) {
+            flush_let_waiting_go(f);
+        }
         mf_dep_succeeded(&f->dep);
         return;
     }
@@ -297,6 +302,7 @@ MF_LOOP static int prepare(struct flush_batch *b)
     if (aside != NULL) {
         aside->attempts = b->attempts;
         aside->is_urgent = b->is_urgent;
+        aside->serial = b->serial;
         fail_at_home(aside, last_rc);
     }
     return 0;

@@ -33,6 +33,7 @@ struct flush_batch {
     struct mf_batch_fill fill;
     unsigned attempts;
     uint64_t not_before_ms; /* while it waits; 0: goes before anything else */
+    uint64_t serial;        /* grows with each batch that is opened; halves share it */
     bool is_urgent;
     struct mf_store_write write; /* while it flies */
     struct mf_store_row *rows;
@@ -52,7 +53,8 @@ struct mf_flush {
     struct mf_list waiting;
     struct mf_list flying;
     struct mf_dep dep;
-    uv_timer_t timer; /* batch age, backoff, breaker: whatever comes first */
+    uint64_t n_opened; /* batches */
+    uv_timer_t timer;  /* batch age, backoff, breaker: whatever comes first */
     struct mf_turn_hook hook;
     uint64_t memory_at_ms; /* no new batch before: memory was short */
     bool is_room_wanted;
@@ -66,6 +68,9 @@ struct mf_flush {
 /* flusher.c */
 MF_LOOP void flush_ask(struct mf_flush *f); /* looks at the end of this turn */
 MF_LOOP void flush_end_if_idle(struct mf_flush *f);
+/* Backoff is over for all that wait: the store is there again, or somebody is in a
+ * hurry. */
+MF_LOOP void flush_let_waiting_go(struct mf_flush *f);
 
 /* fly.c */
 MF_LOOP struct flush_batch *flush_batch_new(struct mf_flush *f);

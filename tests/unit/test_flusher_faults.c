@@ -299,6 +299,37 @@ MF_TEST(flusher, leaves_rounds_in_line_while_batches_wait)
     rig_close(r);
 }
 
+/* However the pauses of single batches fall. */
+MF_TEST(flusher, stores_what_an_outage_held_up_in_the_order_it_came)
+{
+    struct mf_flush_config cfg = rig_config();
+    struct rig *r = &rig;
+    size_t first;
+
+    cfg.workers = 3;
+    cfg.batch_rows = 1;
+    cfg.dep.max_backoff_ms = 8;
+    rig_open(r, &cfg);
+    mf_fake_store_fail_all(r->store, MF_EUNAVAILABLE);
+    for (uint64_t seq = 1; seq <= 40; seq++) {
+        (void)rig_job(r, "u", seq, MF_FLUSH_NORMAL);
+    }
+    while (r->n_written < 20) {
+        rig_turn(r, 1);
+    }
+    while (mf_flush_n_flying(r->flush) > 0) {
+        rig_turn(r, 1);
+    }
+    first = r->n_written;
+    mf_fake_store_fail_all(r->store, 0);
+    rig_settle(r, 40);
+    MF_CHECK_INT(r->n_written - first, 40);
+    for (size_t i = 0; i < 40; i++) {
+        MF_CHECK_INT(r->written[first + i], i + 1);
+    }
+    rig_close(r);
+}
+
 MF_TEST(flusher, keeps_the_urgency_of_a_batch_in_its_halves)
 {
     struct rig *r = open_usual();
