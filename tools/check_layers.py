@@ -15,6 +15,8 @@ immintrin.h inttypes.h limits.h locale.h malloc.h math.h netdb.h netinet/in.h ne
 poll.h pthread.h pwd.h grp.h sched.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h
 stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h syslog.h time.h unistd.h
 """.split())
+CXX_LIBRARY = set("chrono cstdio cstring memory new string system_error vector".split())
+CXX = (".cpp", ".hpp")
 C_LIBRARY_FOLDERS = ("sys/", "linux/", "asm/")
 DATABASE_HEADERS = {"sqlite3.h", "libpq-fe.h"}
 
@@ -107,6 +109,8 @@ def check_includes(name, module, path, text, modules):
                 yield path, line, f"{name} may not include {header} (docs/layers.txt)"
             continue
         if kind == "<" and (header in C_LIBRARY or header.startswith(C_LIBRARY_FOLDERS)):
+            continue
+        if kind == "<" and header in CXX_LIBRARY and path.suffix in CXX:
             continue
         if header not in module.headers:
             yield path, line, f"{name} may not include {header} (docs/layers.txt)"

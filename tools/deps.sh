@@ -12,7 +12,7 @@ BUILD="build-essential cmake ninja-build pkg-config libuv1-dev libyaml-dev
  libllhttp-dev libyyjson-dev libcurl4-openssl-dev"
 MODEL="python3 python3-venv ca-certificates"
 TEST="libcmocka-dev clang sqlite3 python3 python3-venv curl strace wrk nginx-light procps
- postgresql ca-certificates"
+ postgresql ca-certificates libxrt-dev uuid-dev"
 # The format and tidy checks are pinned to clang 14; Debian 13 has none, and skips them.
 TEST_12="clang-format clang-tidy libclang-rt-14-dev"
 TEST_13="libclang-rt-19-dev"
