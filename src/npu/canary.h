@@ -9,7 +9,7 @@
  *
  * A number is right within 1/500 of the sum of the products' magnitudes (of its bound:
  * room for devices which multiply in blocks that share an exponent), and the cosine of
- * all must reach 0.9999.
+ * all must reach 0.999.
  *
  * Owns:    nothing
  * Thread:  any
@@ -23,7 +23,7 @@
 #include "base/err.h"
 #include "npu/npu.h"
 
-#define MF_NPU_MIN_COSINE 0.9999
+#define MF_NPU_MIN_COSINE 0.999
 
 struct mf_npu_gauge {
     double dot, got_square, want_square, max_abs_err;

@@ -10,6 +10,14 @@
  * the device is LOST and the product is done again on the CPU. A lost device is opened
  * and verified again with growing pauses (mf_dep).
  *
+ * Products are rounded to bf16 before they are multiplied, and any batch, or product of
+ * one, may be computed here instead: so vectors of both ways must be of one space. At
+ * open a batch is run both ways (agreement: the smallest cosine). The space is the
+ * CPU's while the device agrees with it as well as its own precision had to agree with
+ * f32 (encoder.h: 0.9999 for f32, bf16 and fp16, 0.99 for int8), since then nobody
+ * could tell them apart; else it is one of its own (embed/model.h), and under
+ * MF_NPU_MIN_AGREEMENT the device is refused.
+ *
  * Owns:    the device, its memories; borrows the encoder
  * Thread:  open, close on any; the rest on workers
  * Limits:  MF_NPU_SLOTS batches at once; the others use the CPU
@@ -25,22 +33,29 @@
 
 #define MF_NPU_SLOTS 2
 
+#define MF_NPU_MIN_AGREEMENT 0.95
+
 struct mf_npu_offload;
 
 struct mf_npu_offload_conf {
     const struct mf_npu_backend *backend;
     struct mf_npu_conf npu;
-    uint64_t deadline_ms; /* of one job: 2000 */
-    uint32_t check_every; /* jobs; 256; 0: never */
-    uint32_t min_rows;    /* 0: measured at open */
+    uint64_t deadline_ms;                      /* of one job: 2000 */
+    uint32_t check_every;                      /* jobs; 256; 0: never */
+    uint32_t min_rows;                         /* 0: measured at open */
+    uint64_t first_backoff_ms, max_backoff_ms; /* before a lost one is opened again;
+                                                  0: 1000, 60000 */
 };
 
 struct mf_npu_report { /* for health, info and `memfuse npu verify` */
     struct mf_npu_caps caps;
     struct mf_npu_health health;
     struct mf_npu_stats stats;
-    uint32_t min_rows;     /* break-even; UINT32_MAX: the CPU is always faster */
-    double cpu_us, npu_us; /* of the measured batch of m_max rows */
+    uint32_t min_rows;   /* break-even; UINT32_MAX: the CPU is always faster */
+    uint32_t batch_rows; /* chunks should have so many; 0: any */
+    uint32_t measured_rows;
+    double cpu_us, npu_us; /* of the measured batch of so many rows */
+    double agreement;      /* smallest cosine of its vectors, device against CPU */
     uint64_t n_offloaded, n_on_cpu; /* products */
 };
 

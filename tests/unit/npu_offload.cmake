@@ -1,0 +1,4 @@
+if(TARGET mf_npu)
+  mf_test(npu_twin SOURCES unit/test_npu_twin.c DEPENDS npu)
+  mf_test(npu_offload SOURCES unit/test_npu_offload.c unit/encoder_kit.c DEPENDS npu)
+endif()
