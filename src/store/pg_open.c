@@ -97,8 +97,8 @@ static uint64_t hash(uint64_t h, const char *s)
 }
 
 /* The same for the same folder on the same host: a process that starts again is the
- * same node. */
-static unsigned draw_node(const char *dir)
+ * same one, to the order numbers and to the lease of a migration it was killed in. */
+static uint64_t identity_of(const char *dir)
 {
     char host[HOST_NAME_MAX + 1] = "";
     char path[PATH_MAX];
@@ -107,8 +107,7 @@ static unsigned draw_node(const char *dir)
     (void)gethostname(host, sizeof(host) - 1);
     h = hash(h, host);
     h = hash(h, dir == NULL || realpath(dir, path) == NULL ? "" : path);
-    h ^= h >> 32;
-    return 1 + (unsigned)(h % MAX_NODE);
+    return h ^ h >> 32;
 }
 
 static int check_config(const struct mf_store_pg_config *c, struct mf_err *err)
@@ -199,14 +198,17 @@ static void init_store(struct mf_pg_store *s, struct mf_loop *l,
                        const struct mf_store_config *cfg)
 {
     const struct mf_store_pg_config *c = &cfg->pg;
+    uint64_t identity = identity_of(cfg->dir);
+    unsigned drawn = 1 + (unsigned)(identity % MAX_NODE);
 
     s->base.ops = &pg_ops;
     s->base.loop = l;
-    s->base.info =
-        (struct mf_store_info){.backend = pg_ops.name,
-                               .is_remote = true,
-                               .is_shared = c->is_shared,
-                               .node = c->node == 0 ? draw_node(cfg->dir) : c->node};
+    s->base.info = (struct mf_store_info){.backend = pg_ops.name,
+                                          .is_remote = true,
+                                          .is_shared = c->is_shared,
+                                          .node = c->node == 0 ? drawn : c->node};
+    (void)snprintf(s->holder, sizeof(s->holder), "%016llx",
+                   (unsigned long long)identity);
     s->max_waiting = cfg->max_waiting;
     s->n_conns = c->readers + c->writers;
     s->dep = (struct mf_dep_config){.timeout_ms = c->connect_timeout_ms,

@@ -42,6 +42,7 @@ struct mf_pg_store {
     struct mf_turn_hook ender; /* of those in line */
 
     enum mf_pg_readiness readiness;
+    char holder[sizeof(((struct mf_pg_schema *)NULL)->holder)];
     struct mf_pg_schema schema;
     struct mf_err look_err; /* of the look that runs */
     struct mf_err why;      /* of the last one that failed */

@@ -4,7 +4,6 @@
  * runs, again and again until it is so, and anew when the server misses a table: an
  * outage alone changes no schema.
  */
-#include "base/id.h"
 #include "base/log.h"
 #include "store/pg_code.h"
 #include "store/pg_priv.h"
@@ -123,7 +122,6 @@ void mf_pg_look(struct mf_pg_store *s)
                                   .urgency = MF_URGENT,
                                   .done = on_looked,
                                   .arg = s};
-    struct mf_id holder;
     int rc;
 
     if (s->is_looking || s->is_closing) {
@@ -132,8 +130,7 @@ void mf_pg_look(struct mf_pg_store *s)
     s->look_err = (struct mf_err){0};
     s->schema = (struct mf_pg_schema){0};
     s->looked_ms = mf_loop_now_ms(s->base.loop);
-    mf_id_new_v4(&holder);
-    memcpy(s->schema.holder, holder.s, mf_min(sizeof(s->schema.holder) - 1, holder.n));
+    memcpy(s->schema.holder, s->holder, sizeof(s->holder));
     rc = mf_pg_run(&s->runner, &spec);
     if (rc < 0) {
         (void)mf_err_set(&s->look_err, rc, "the store: %s", mf_code_sentence(rc));
