@@ -25,3 +25,14 @@ void mf_model_close(struct mf_model *m)
         m->ops->close(m);
     }
 }
+
+struct mf_encoder *mf_model_encoder(struct mf_model *m)
+{
+    return m->ops->encoder != NULL ? m->ops->encoder(m) : NULL;
+}
+
+void mf_model_set_device(struct mf_model *m, const struct mf_model_device *d)
+{
+    MF_ASSERT(m->ops->set_device != NULL);
+    m->ops->set_device(m, d);
+}

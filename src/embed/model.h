@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct mf_encoder; /* encoder/encoder.h */
 struct mf_model;
 
 enum mf_text_flags {
@@ -70,6 +71,13 @@ struct mf_model_info {
     const char *default_prompt; /* a name in prompts, or NULL */
 };
 
+/* What computes a model's products from now on, beside the CPU. */
+struct mf_model_device {
+    const char *name;      /* "npu"; part of the space's name when it needs its own */
+    uint32_t batch_tokens; /* it wants about so many in a batch; 0: as before */
+    float agreement;       /* smallest cosine of its vectors and the CPU's */
+};
+
 struct mf_model_ops {
     const char *name;
     /* Vectors of unit length (unless MF_TEXT_RAW), n * dim floats, row i for texts[i];
@@ -89,6 +97,9 @@ struct mf_model_ops {
      * MF_EUNPROCESSABLE: this model has none. */
     int (*states)(struct mf_model *m, const struct mf_text *t, float **out,
                   uint32_t *n_tokens);
+    /* NULL, both: this model has no encoder to give a device to. */
+    struct mf_encoder *(*encoder)(struct mf_model *m);
+    void (*set_device)(struct mf_model *m, const struct mf_model_device *d);
     void (*close)(struct mf_model *m);
 };
 
@@ -116,5 +127,12 @@ MF_MUST MF_ANY int mf_model_open(struct mf_model **out,
                                  const struct mf_model_options *opt,
                                  struct mf_err *err);
 MF_ANY void mf_model_close(struct mf_model *m);
+/* The encoder inside, for who gives it a device; NULL: there is none. */
+MF_ANY struct mf_encoder *mf_model_encoder(struct mf_model *m);
+/* The encoder has a device now: before the first text, for a model with an encoder.
+ * Batches become larger. While `agreement` reaches what the model's precision had to
+ * reach against f32, the vectors are of the same space; else the space has another name
+ * (and so stored vectors are made anew), since either may compute any of them. */
+MF_ANY void mf_model_set_device(struct mf_model *m, const struct mf_model_device *d);
 
 #endif

@@ -15,18 +15,18 @@
 
 #define BATCH_TOKENS 512 /* of one job: larger ones gain nothing on a CPU */
 #define BATCH_TEXTS  64
-#define BATCH_BYTES                                                                    \
-    ((size_t)16 * BATCH_TOKENS) /* of text that may become so many pieces */
-#define MIN_WINDOW 8
+#define MAX_TEXTS    256          /* of one job of a device */
+#define TOKEN_BYTES  ((size_t)16) /* of text, at most, that become a piece */
+#define MIN_WINDOW   8
 
 /* What one call needs; kept for the next one. */
 struct workspace {
     struct workspace *next;
     struct mf_scratch *scratch;
     uint32_t *id; /* max_tokens */
-    uint32_t at[BATCH_TEXTS + 1];
-    size_t text[BATCH_TEXTS]; /* which of the call's texts each one is */
-    int rc[BATCH_TEXTS];
+    uint32_t at[MAX_TEXTS + 1];
+    size_t text[MAX_TEXTS]; /* which of the call's texts each one is */
+    int rc[MAX_TEXTS];
     size_t n;
     unsigned flags; /* MF_TEXT_RAW or 0, of all in it */
 };
@@ -59,7 +59,7 @@ static void workspace_free(struct workspace *w)
 
 static struct workspace *workspace_new(const struct transformer *t)
 {
-    size_t max_tokens = BATCH_TOKENS + t->max_pieces;
+    size_t max_tokens = t->model.info.batch_tokens + t->max_pieces;
     struct workspace *w = mf_calloc(1, sizeof(*w));
 
     if (w == NULL) {
@@ -151,7 +151,8 @@ static bool has_room(const struct transformer *t, const struct workspace *w,
                      const struct mf_text *text)
 {
     return w->n == 0 ||
-           (w->n < BATCH_TEXTS && w->flags == (text->flags & MF_TEXT_RAW) &&
+           (w->n < t->model.info.batch_texts &&
+            w->flags == (text->flags & MF_TEXT_RAW) &&
             w->at[w->n] + t->max_pieces <= mf_scratch_max_tokens(w->scratch));
 }
 
@@ -244,17 +245,55 @@ MF_WORKER static size_t transformer_tokenize(struct mf_model *m,
     return n;
 }
 
-/* ---- open and close ---- */
+/* ---- a device ---- */
 
-static void transformer_close(struct mf_model *m)
+static struct mf_encoder *transformer_encoder(struct mf_model *m)
 {
-    struct transformer *t = transformer_of(m);
+    return transformer_of(m)->encoder;
+}
+
+static void drop_workspaces(struct transformer *t)
+{
     struct workspace *w;
 
     while ((w = t->idle) != NULL) {
         t->idle = w->next;
         workspace_free(w);
     }
+}
+
+static bool is_same_space(const struct transformer *t, const struct mf_model_device *d)
+{
+    bool is_int8 = strncmp(t->model.info.precision, "int8", 4) == 0;
+
+    return d->agreement >= (is_int8 ? MF_GUARD_MIN_INT8 : MF_GUARD_MIN_HALF);
+}
+
+static void transformer_set_device(struct mf_model *m, const struct mf_model_device *d)
+{
+    struct transformer *t = transformer_of(m);
+    struct mf_model_info *info = &m->info;
+    size_t used = strlen(t->space);
+
+    drop_workspaces(t); /* of the old size */
+    if (!is_same_space(t, d)) {
+        (void)snprintf(t->space + used, sizeof(t->space) - used, "+%s", d->name);
+        info->space_id = mf_space_id(t->space);
+    }
+    if (d->batch_tokens > info->batch_tokens) {
+        info->batch_tokens = d->batch_tokens;
+        info->batch_texts = MAX_TEXTS;
+        info->batch_bytes = TOKEN_BYTES * d->batch_tokens;
+    }
+}
+
+/* ---- open and close ---- */
+
+static void transformer_close(struct mf_model *m)
+{
+    struct transformer *t = transformer_of(m);
+
+    drop_workspaces(t);
     if (t->encoder != NULL) {
         mf_encoder_close(t->encoder);
     }
@@ -275,6 +314,8 @@ static const struct mf_model_ops transformer_ops = {
     .pieces = transformer_pieces,
     .tokenize = transformer_tokenize,
     .states = transformer_states,
+    .encoder = transformer_encoder,
+    .set_device = transformer_set_device,
     .close = transformer_close,
 };
 
@@ -463,7 +504,7 @@ static void fill_info(struct transformer *t)
     info->window = t->max_pieces - info->n_special;
     info->is_semantic = true;
     info->batch_texts = BATCH_TEXTS;
-    info->batch_bytes = BATCH_BYTES;
+    info->batch_bytes = TOKEN_BYTES * BATCH_TOKENS;
     info->batch_tokens = BATCH_TOKENS;
     info->prefers_cores = true;
     info->precision = e->precision;
