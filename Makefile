@@ -1,6 +1,6 @@
 # The front door; CMake presets do the work. `make help` lists the targets.
 .DEFAULT_GOAL := build
-.PHONY: help deps build model run test test-pg test-citus bench torture torture-pg fuzz format
+.PHONY: help deps build model run test test-pg test-citus test-npu bench torture torture-pg fuzz format
 .PHONY: tidy layers clean
 
 DATA ?= data
@@ -35,6 +35,9 @@ test-pg: dev ## all tests of the Postgres store, on 15 and 18
 test-citus: ## the same on a Citus cluster; CITUS_SRC: a folder with an up.sh
 	@[ -n "$(CITUS_SRC)" ] || { echo "skipped: set CITUS_SRC"; exit 0; }; $(MAKE) dev && \
 	  CITUS_SRC="$(CITUS_SRC)" ctest --test-dir build/dev -L citus --no-tests=error --output-on-failure
+
+test-npu: dev ## all tests of the NPU; XRT225_ROOM: a Debian with XRT 2.25, for tier C
+	@ctest --test-dir build/dev -R '(^|[.])npu' --no-tests=error --output-on-failure
 
 bench: deps ## all benchmarks, from the release build
 	@cmake --preset release -DMF_BENCH=ON >/dev/null
