@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memfuse: the command line. */
 #include "main/commands.h"
+#include "npu/remote.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 struct command {
     const char *name;
     const char *args;
-    const char *what;
+    const char *what; /* NULL: not for people, not in the help */
     int (*run)(int argc, char **argv);
 };
 
@@ -25,6 +26,7 @@ static const struct command commands[] = {
     {"model", "pull | list | info | verify ...",
      "fetches an embedding model, or tells about those here", mf_cmd_model},
     {"npu", "manifest ...", "artefacts for an NPU", mf_cmd_npu},
+    {"npu-worker", "", NULL, mf_npu_worker_main},
     {"version", "", "prints the versions of memfuse and its libraries", mf_cmd_version},
     {"help", "", "prints this", run_help},
 };
@@ -33,6 +35,9 @@ static void print_help(FILE *to)
 {
     (void)fprintf(to, "usage: memfuse COMMAND\n\n");
     for (size_t i = 0; i < mf_countof(commands); i++) {
+        if (commands[i].what == NULL) {
+            continue;
+        }
         (void)fprintf(to, "  %s %s\n      %s\n", commands[i].name, commands[i].args,
                       commands[i].what);
     }
