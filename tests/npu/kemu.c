@@ -131,7 +131,7 @@ KEMU_PUBLIC int ioctl(int fd, unsigned long request, ...)
     return rc;
 }
 
-KEMU_PUBLIC void *mmap(void *at, size_t n, int protection, int flags, int fd,
+KEMU_PUBLIC void *mmap(void *addr, size_t len, int prot, int flags, int fd,
                        off_t offset)
 {
     mmap_fn real = (mmap_fn)dlsym(RTLD_NEXT, "mmap");
@@ -139,15 +139,15 @@ KEMU_PUBLIC void *mmap(void *at, size_t n, int protection, int flags, int fd,
     void *p = MAP_FAILED;
 
     if (!is_node(fd)) {
-        return real(at, n, protection, flags, fd, offset);
+        return real(addr, len, prot, flags, fd, offset);
     }
     (void)pthread_mutex_lock(&kemu_lock);
     bo = kemu_bo_at_offset((uint64_t)offset);
-    if (bo == NULL || bo->fd < 0 || n > bo->size) {
+    if (bo == NULL || bo->fd < 0 || len > bo->size) {
         errno = EINVAL;
     } else {
         /* The limit of locked memory is the kernel's to watch, not ours. */
-        p = real(at, n, protection, flags & ~MAP_LOCKED, bo->fd, 0);
+        p = real(addr, len, prot, flags & ~MAP_LOCKED, bo->fd, 0);
     }
     if (p != MAP_FAILED && bo->type == AMDXDNA_BO_SHARE) {
         bo->address = (uint64_t)(uintptr_t)p;
@@ -156,8 +156,8 @@ KEMU_PUBLIC void *mmap(void *at, size_t n, int protection, int flags, int fd,
     return p;
 }
 
-KEMU_PUBLIC void *mmap64(void *at, size_t n, int protection, int flags, int fd,
+KEMU_PUBLIC void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
                          off_t offset)
 {
-    return mmap(at, n, protection, flags, fd, offset);
+    return mmap(addr, len, prot, flags, fd, offset);
 }
