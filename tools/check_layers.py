@@ -13,7 +13,7 @@ C_LIBRARY = set("""
 arpa/inet.h assert.h ctype.h dirent.h dlfcn.h endian.h errno.h fcntl.h float.h ftw.h getopt.h
 immintrin.h inttypes.h limits.h locale.h malloc.h math.h netdb.h netinet/in.h netinet/tcp.h
 poll.h pthread.h pwd.h grp.h sched.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h
-stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h syslog.h time.h unistd.h
+spawn.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h syslog.h time.h unistd.h
 """.split())
 CXX_LIBRARY = set("chrono cstdio cstring memory new string system_error vector".split())
 CXX = (".cpp", ".hpp")

@@ -25,8 +25,11 @@ static const struct command commands[] = {
      mf_cmd_print_config},
     {"model", "pull | list | info | verify ...",
      "fetches an embedding model, or tells about those here", mf_cmd_model},
-    {"npu", "manifest ...", "artefacts for an NPU", mf_cmd_npu},
+    {"npu", "manifest | verify ...",
+     "artefacts for an NPU, and whether it computes right", mf_cmd_npu},
     {"npu-worker", "", NULL, mf_npu_worker_main},
+    {"doctor", "npu [-c FILE] [--set section.key=value]...",
+     "why an NPU is not used, and what to do", mf_cmd_doctor},
     {"version", "", "prints the versions of memfuse and its libraries", mf_cmd_version},
     {"help", "", "prints this", run_help},
 };

@@ -52,8 +52,7 @@ static int check_op(const struct mf_npu_dev *dev, const struct mf_npu_op *op,
 static struct mf_npu_job *job_new(struct mf_npu_dev *dev, const struct mf_npu_op *ops,
                                   unsigned n, int64_t deadline_ns)
 {
-    struct mf_npu_job *job =
-        mf_calloc(1, sizeof(*job) + 3UL * n * sizeof(job->mems[0]));
+    struct mf_npu_job *job = mf_calloc(1, sizeof(*job) + 3UL * n * sizeof(void *));
 
     if (job == NULL) {
         return NULL;

@@ -269,18 +269,23 @@ static void back_off(struct mf_npu_dev *dev)
     nap(dev, ms);
 }
 
+/* One that does not die still has the device: no other one before it is gone. */
+static void await_next(struct mf_npu_dev *dev)
+{
+    back_off(dev);
+    while (dev->child.is_stuck && !dev->is_closing) {
+        end_worker(dev);
+        back_off(dev);
+    }
+}
+
 void *mf_remote_reader(void *arg)
 {
     struct mf_npu_dev *dev = arg;
 
     mf_remote_lock(dev);
     while (run_worker(dev)) {
-        do {
-            back_off(dev);
-            if (dev->child.is_stuck) {
-                end_worker(dev); /* perhaps it is gone by now */
-            }
-        } while (dev->child.is_stuck && !dev->is_closing);
+        await_next(dev);
         if (dev->is_closing) {
             break;
         }

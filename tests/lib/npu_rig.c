@@ -3,6 +3,7 @@
 
 #include "lib/mf_test.h"
 #include "npu/pack.h"
+#include "npu/remote.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -121,34 +122,59 @@ int rig_run(struct npu_rig *r, struct npu_slot *s, unsigned seed, unsigned limit
     return rc;
 }
 
+static float want_at(unsigned seed, unsigned row, unsigned n)
+{
+    int sum = 0;
+
+    for (unsigned k = 0; k < RIG_K; k++) {
+        sum += a_at(seed, row, k) * w_at(k, n);
+    }
+    return (float)sum;
+}
+
 /* A row repeats after nine: so do its products. */
 int rig_is_right(struct npu_rig *r, struct npu_slot *s, unsigned seed)
 {
     const float *c = r->be->mem_map(s->c);
     float want[9][RIG_N];
 
-    for (unsigned row = 0; row < 9; row++) {
-        for (unsigned n = 0; n < RIG_N; n++) {
-            int sum = 0;
-
-            for (unsigned k = 0; k < RIG_K; k++) {
-                sum += a_at(seed, row, k) * w_at(k, n);
-            }
-            want[row][n] = (float)sum;
-        }
+    for (unsigned i = 0; i < 9 * RIG_N; i++) {
+        want[i / RIG_N][i % RIG_N] = want_at(seed, i / RIG_N, i % RIG_N);
     }
-    for (unsigned row = 0; row < RIG_M; row++) {
-        if (memcmp(c + (size_t)row * RIG_N, want[row % 9], sizeof(want[0])) != 0) {
+    for (size_t i = 0; i < RIG_M * RIG_N; i++) {
+        if (c[i] != want[i / RIG_N % 9][i % RIG_N]) {
             return 0;
         }
     }
     return 1;
 }
 
+void rig_nap_ms(long ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    (void)nanosleep(&t, NULL);
+}
+
+const struct mf_npu_backend *rig_remote(void)
+{
+    static const struct mf_npu_remote_conf conf = {.inner = "twin",
+                                                   .program = NPU_TEST_WORKER,
+                                                   .first_backoff_ms = 4,
+                                                   .max_backoff_ms = 64,
+                                                   .answer_ms = 2000};
+
+    return mf_npu_remote(&conf);
+}
+
+void rig_worker_is(const char *mode)
+{
+    MF_CHECK_OK(setenv("NPU_TEST_WORKER", mode, 1));
+}
+
 int rig_await_ready(struct npu_rig *r)
 {
     int64_t until = rig_now_ns() + 10000000000;
-    const struct timespec nap = {.tv_nsec = 1000000};
     struct mf_npu_health h;
 
     do {
@@ -156,7 +182,7 @@ int rig_await_ready(struct npu_rig *r)
         if (h.state == MF_NPU_READY) {
             return 1;
         }
-        (void)nanosleep(&nap, NULL);
+        rig_nap_ms(1);
     } while (rig_now_ns() < until);
     (void)fprintf(stderr, "not ready: %s\n", h.last.text);
     return 0;

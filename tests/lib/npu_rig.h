@@ -5,9 +5,9 @@
 
 #include "npu/npu.h"
 
-#define RIG_M 256U
-#define RIG_K 512U
-#define RIG_N 64U
+#define RIG_M 256UL
+#define RIG_K 512UL
+#define RIG_N 64UL
 
 struct npu_rig {
     const struct mf_npu_backend *be;
@@ -36,6 +36,10 @@ int rig_run(struct npu_rig *r, struct npu_slot *s, unsigned seed, unsigned limit
 int rig_is_right(struct npu_rig *r, struct npu_slot *s, unsigned seed);
 /* Until it is READY; false after ten seconds. */
 int rig_await_ready(struct npu_rig *r);
+void rig_nap_ms(long ms);
+/* The remote backend with the worker of the tests, and what that is to be. */
+const struct mf_npu_backend *rig_remote(void);
+void rig_worker_is(const char *mode);
 int rig_count_fds(int pid); /* 0: this process */
 
 #endif

@@ -5,8 +5,8 @@ mf_target_defaults(npu_test_worker)
 target_include_directories(npu_test_worker PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(npu_test_worker PRIVATE mf_npu)
 
-# remote: one thing after the other; kill: under load, MF_NPU_KILLS times.
-foreach(part remote kill)
+# kill: under load, MF_NPU_KILLS times.
+foreach(part remote lost kill)
   mf_test(npu_${part} SOURCES unit/test_npu_${part}.c lib/npu_rig.c DEPENDS npu)
   target_compile_definitions(test_npu_${part} PRIVATE
     NPU_TEST_WORKER="$<TARGET_FILE:npu_test_worker>")
