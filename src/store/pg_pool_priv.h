@@ -64,7 +64,7 @@ MF_LOOP void mf_pg_member_close(struct mf_pg_member *m, bool cancels);
 MF_ANY bool mf_pg_member_is_worn(const struct mf_pg_member *m, uint64_t now_ms);
 MF_ANY uint64_t mf_pg_member_due_ms(const struct mf_pg_member *m);
 MF_ANY size_t mf_pg_members_in(const struct mf_pg_pool *p,
-                                enum mf_pg_member_state state);
+                               enum mf_pg_member_state state);
 
 /* pg_pool.c: what became of an attempt; closed ones are freed behind it. */
 MF_LOOP void mf_pg_pool_connected(struct mf_pg_pool *p, struct mf_pg_member *m);

@@ -18,7 +18,7 @@ MF_LOOP void remote_close(struct kit *k);
 /* The store of the kit's engine, and of those it opens after a stop. */
 MF_LOOP void remote_cut(bool is_cut);
 MF_ANY void remote_cut_next(bool is_cut); /* of the latter alone */
-MF_ANY void remote_share(bool is_on); /* stores opened from here on */
+MF_ANY void remote_share(bool is_on);     /* stores opened from here on */
 MF_LOOP struct mf_store *remote_store(void);
 /* Stores opened from here on have their file in this folder; NULL: in data.dir. */
 MF_ANY void remote_store_dir(const char *dir);
