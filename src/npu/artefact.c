@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUM_BYTES 32U
+#define SUM_BYTES ((size_t)32)
 
 bool mf_npu_artefact_name_ok(struct mf_slice name)
 {

@@ -91,8 +91,8 @@ int mf_npu_manifest_read(const struct mf_npu_manifest *m, const char *file,
 static int check_xclbin(struct mf_npu_manifest *m, struct mf_err *err)
 {
     struct mf_xclbin_info info;
-    uint8_t *bytes;
-    size_t n;
+    uint8_t *bytes = NULL;
+    size_t n = 0;
     int rc = mf_npu_manifest_read(m, m->xclbin, &bytes, &n, err);
 
     if (rc < 0) {
@@ -166,8 +166,8 @@ int mf_npu_manifest_check(struct mf_npu_manifest *m, struct mf_err *err)
     int rc = check_xclbin(m, err);
 
     for (size_t i = 0; rc == 0 && i < m->n_shapes; i++) {
-        uint8_t *bytes;
-        size_t n;
+        uint8_t *bytes = NULL;
+        size_t n = 0;
 
         rc = mf_npu_manifest_read(m, m->shapes[i].file, &bytes, &n, err);
         if (rc == 0) {
@@ -182,8 +182,8 @@ int mf_npu_manifest_open(struct mf_npu_manifest *m, const char *path,
                          struct mf_err *err)
 {
     int dir = mf_npu_artefact_dir(path, err), rc;
-    uint8_t *text;
-    size_t n;
+    uint8_t *text = NULL;
+    size_t n = 0;
 
     if (dir < 0) {
         return dir;

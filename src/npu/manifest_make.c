@@ -153,7 +153,7 @@ static bool shape_of_name(struct mf_slice rest, struct mf_npu_gemm *g)
 static int read_and_sum(const struct making *k, const char *file, uint8_t **out,
                         size_t *n, char sum[MF_NPU_SUM])
 {
-    uint8_t *bytes;
+    uint8_t *bytes = NULL;
     int rc = mf_npu_artefact_read(k->dir, file, MF_NPU_MAX_FILE, &bytes, n, k->err);
 
     if (rc < 0) {
@@ -178,8 +178,8 @@ static int put_shape(const struct making *k, const char *file, yyjson_mut_val *l
     yyjson_mut_val *v = yyjson_mut_arr_add_obj(k->out, list);
     struct mf_npu_gemm g;
     char sum[MF_NPU_SUM];
-    uint8_t *bytes;
-    size_t n;
+    uint8_t *bytes = NULL;
+    size_t n = 0;
     int rc;
 
     if (!shape_of_name(mf_slice_str(file), &g)) {
@@ -233,8 +233,8 @@ static int put_xclbin(const struct making *k, const struct mf_jdoc *given,
     struct mf_xclbin_info info = {0};
     char sum[MF_NPU_SUM];
     yyjson_mut_val *v;
-    uint8_t *bytes;
-    size_t n;
+    uint8_t *bytes = NULL;
+    size_t n = 0;
     int rc;
 
     if (kernel == NULL) {
@@ -322,7 +322,7 @@ static int check_text(const struct making *k, struct mf_slice text)
 
 static int write_checked(const struct making *k)
 {
-    size_t n;
+    size_t n = 0;
     char *text = yyjson_mut_write_opts(
         k->out, YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_NEWLINE_AT_END,
         &mf_jdoc_memory, &n, NULL);
@@ -358,8 +358,8 @@ static int make_from(struct making *k, struct mf_slice given_text)
 int mf_npu_manifest_make(const char *path, struct mf_err *err)
 {
     struct making k = {.path = path, .err = err};
-    uint8_t *text;
-    size_t n;
+    uint8_t *text = NULL;
+    size_t n = 0;
     int rc;
 
     k.dir = mf_npu_artefact_dir(path, err);

@@ -110,13 +110,18 @@ static int take_text(struct mf_npu_manifest *m, const struct mf_jdoc *j,
 static int take_digits(struct mf_npu_manifest *m, const struct mf_jdoc *j,
                        const char *key, size_t n, const char **out)
 {
-    int rc = take_text(m, j, key, n, out);
+    const char *text = "";
+    int rc = take_text(m, j, key, n, &text);
 
-    if (rc == 0 && (strlen(*out) != n || strspn(*out, "0123456789abcdef") != n)) {
+    if (rc < 0) {
+        return rc;
+    }
+    if (strlen(text) != n || strspn(text, "0123456789abcdef") != n) {
         return mf_jdoc_refuse(j, "%s%s must be %zu digits, 0 to 9 and a to f", j->where,
                               key, n);
     }
-    return rc;
+    *out = text;
+    return 0;
 }
 
 static int take_file(struct mf_npu_manifest *m, const struct mf_jdoc *j,

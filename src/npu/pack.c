@@ -40,14 +40,20 @@ size_t mf_npu_pack_at(enum mf_npu_layout layout, uint32_t k, uint32_t n, uint32_
     return tile * TILE * TILE + (size_t)(row % TILE) * TILE + col % TILE;
 }
 
-/* One row of B: what lies behind each other in either layout is at least TILE long. */
-static void put_row(uint16_t *to, enum mf_npu_layout layout, uint32_t k, uint32_t n,
-                    uint32_t row, const float *from, uint32_t n_used)
+struct packed {
+    uint16_t *to;
+    enum mf_npu_layout layout;
+    uint32_t k, n;
+};
+
+/* What lies behind each other in a row of B: all of it, or the row of a tile. */
+static void put_row(const struct packed *p, uint32_t row, const float *from,
+                    uint32_t n_used)
 {
-    uint32_t run = layout == MF_NPU_LAYOUT_PLAIN ? n_used : TILE;
+    uint32_t run = p->layout == MF_NPU_LAYOUT_PLAIN ? n_used : TILE;
 
     for (uint32_t col = 0; col < n_used; col += run) {
-        uint16_t *at = to + mf_npu_pack_at(layout, k, n, row, col);
+        uint16_t *at = p->to + mf_npu_pack_at(p->layout, p->k, p->n, row, col);
         uint32_t end = mf_min(run, n_used - col);
 
         for (uint32_t i = 0; i < end; i++) {
@@ -56,21 +62,25 @@ static void put_row(uint16_t *to, enum mf_npu_layout layout, uint32_t k, uint32_
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nine plain parameters, see the header */
 void mf_npu_pack_weight(uint16_t *to, enum mf_npu_layout layout, uint32_t k, uint32_t n,
                         const float *w, size_t ld, uint32_t k_used, uint32_t n_used,
                         const float *bias)
 {
+    const struct packed p = {.to = to, .layout = layout, .k = k, .n = n};
+
     MF_ASSERT(k_used <= k && n_used <= n && (bias == NULL || k_used < k));
     MF_ASSERT(layout == MF_NPU_LAYOUT_PLAIN || (k % TILE == 0 && n % TILE == 0));
     memset(to, 0, (size_t)k * n * sizeof(*to));
     for (uint32_t row = 0; row < k_used; row++) {
-        put_row(to, layout, k, n, row, w + row * ld, n_used);
+        put_row(&p, row, w + row * ld, n_used);
     }
     if (bias != NULL) {
-        put_row(to, layout, k, n, k_used, bias, n_used);
+        put_row(&p, k_used, bias, n_used);
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): seven plain parameters, see the header */
 void mf_npu_pack_rows(uint16_t *to, uint32_t k, const float *x, size_t ld, size_t rows,
                       uint32_t k_used, bool has_bias)
 {

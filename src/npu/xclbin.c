@@ -242,7 +242,7 @@ static int check_units(const struct mf_xclbin_section *s, struct mf_slice kernel
     for (uint32_t i = 0; rc == 0 && i < *n; i++) {
         uint64_t at = 8 + (uint64_t)i * UNIT;
         uint32_t type = 0, properties = 0;
-        struct mf_slice name = {NULL, 0};
+        struct mf_slice name = MF_SLICE("");
 
         rc = mf_xclbin_text(s, "a unit", at + UNIT_NAME, UNIT_NAME_MAX, &name);
         if (rc == 0) {
@@ -265,7 +265,7 @@ static int check_links(const struct mf_xclbin_section *s,
                        const struct mf_xclbin_section *banks, uint32_t n_banks,
                        uint32_t n_units)
 {
-    uint32_t n;
+    uint32_t n = 0;
     int rc = take_count(s, "connections", 4, CONNECTION, &n);
 
     for (uint32_t i = 0; rc == 0 && i < n; i++) {
@@ -304,7 +304,7 @@ int mf_xclbin_check(struct mf_slice file, const char *kernel,
                     struct mf_xclbin_info *info, struct mf_err *err)
 {
     struct mf_xclbin_section found[N_PARTS] = {0};
-    struct mf_slice name = {NULL, 0};
+    struct mf_slice name = MF_SLICE("");
     int rc = check_head(file, err);
 
     *info = (struct mf_xclbin_info){0};

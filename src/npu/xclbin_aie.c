@@ -14,7 +14,7 @@
 #define IMAGE        96U
 #define IMAGE_BYTES  16U /* list of u8; before it: a uuid */
 #define IMAGE_GROUPS 24U /* list of groups */
-#define IMAGE_MAX    (128U * 1024 * 1024)
+#define IMAGE_MAX    (128UL * 1024 * 1024)
 #define GROUP        96U
 #define GROUP_NAME   0U  /* u32: where its name is */
 #define GROUP_IDS    16U /* list of u64: the kernels it serves */
@@ -74,7 +74,7 @@ static int check_image(const struct mf_xclbin_section *s, uint64_t at,
     int rc = take_list(s, "bytes of an image", at + IMAGE_BYTES, 1, &bytes);
 
     if (rc == 0 && (bytes.n == 0 || bytes.n > IMAGE_MAX)) {
-        return mf_xclbin_refuse(s, at, "an image of %" PRIu64 " bytes; 1 to %u may be",
+        return mf_xclbin_refuse(s, at, "an image of %" PRIu64 " bytes; 1 to %lu may be",
                                 bytes.n, IMAGE_MAX);
     }
     rc = rc < 0 ? rc

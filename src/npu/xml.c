@@ -37,7 +37,12 @@ static bool begins_with(const struct mf_npu_xml *x, struct mf_slice word)
 
 static char peek(const struct mf_npu_xml *x)
 {
-    return x->at < x->text.n ? x->text.p[x->at] : '\0';
+    char c = '\0';
+
+    if (x->at < x->text.n) {
+        c = x->text.p[x->at];
+    }
+    return c;
 }
 
 static void skip_blanks(struct mf_npu_xml *x)
@@ -266,38 +271,54 @@ static int take_aside(struct mf_npu_xml *x)
     return rc < 0 ? rc : 1;
 }
 
-/* To the next tag; end of text: nothing is left. Zeros behind the root are padding. */
+/* Zeros behind the root are padding. */
+static void skip_padding(struct mf_npu_xml *x)
+{
+    bool is_over = x->depth == 0 && x->has_root;
+
+    skip_blanks(x);
+    while (is_over && x->at < x->text.n && x->text.p[x->at] == '\0') {
+        x->at++;
+    }
+}
+
+static int end_text(const struct mf_npu_xml *x)
+{
+    if (x->depth > 0) {
+        return refuse(x, "it ends before all elements are closed");
+    }
+    return x->has_root ? 0 : refuse(x, "it holds no element");
+}
+
+/* Text between two tags. 1: there was some. */
+static int take_text(struct mf_npu_xml *x)
+{
+    int rc;
+
+    if (peek(x) == '<') {
+        return 0;
+    }
+    if (x->depth == 0) {
+        return refuse(x, "text outside of the root element");
+    }
+    rc = take_characters(x, "<", "it ends before all elements are closed");
+    return rc < 0 ? rc : 1;
+}
+
+/* To the next tag, or to the end of the text: then nothing is left. */
 static int skip_to_tag(struct mf_npu_xml *x)
 {
-    for (;;) {
-        int rc;
+    int rc;
 
-        skip_blanks(x);
-        if (x->depth == 0 && x->has_root) {
-            while (x->at < x->text.n && x->text.p[x->at] == '\0') {
-                x->at++;
-            }
-        }
+    do {
+        skip_padding(x);
         if (x->at == x->text.n) {
-            return x->depth > 0  ? refuse(x, "it ends before all elements are closed")
-                   : x->has_root ? 0
-                                 : refuse(x, "it holds no element");
+            return end_text(x);
         }
-        if (peek(x) != '<') {
-            if (x->depth == 0) {
-                return refuse(x, "text outside of the root element");
-            }
-            rc = take_characters(x, "<", "it ends before all elements are closed");
-        } else {
-            rc = take_aside(x);
-            if (rc == 0) {
-                return 0;
-            }
-        }
-        if (rc < 0) {
-            return rc;
-        }
-    }
+        rc = take_text(x);
+        rc = rc == 0 ? take_aside(x) : rc;
+    } while (rc > 0);
+    return rc;
 }
 
 int mf_npu_xml_next(struct mf_npu_xml *x, struct mf_npu_xml_tag *tag)

@@ -42,17 +42,16 @@ MF_TEST(npu_pack, rounds_every_finite_number_to_the_nearest_even)
                                      0x8001, 0x8002, 0xc000, 0xfffe, 0xffff};
     size_t n = 0;
 
-    for (uint32_t head = 0; head <= 0xffff; head++) {
-        for (size_t i = 0; i < mf_countof(tails); i++) {
-            float v = float_of(head << 16 | tails[i]);
+    for (size_t i = 0; i < 65536 * mf_countof(tails); i++) {
+        uint32_t head = (uint32_t)(i / mf_countof(tails));
+        float v = float_of(head << 16 | tails[i % mf_countof(tails)]);
 
-            if (isfinite(v)) {
-                MF_CHECK_INT(mf_npu_bf16(v), nearest(v));
-                n++;
-            }
+        if (isfinite(v)) {
+            MF_CHECK_INT(mf_npu_bf16(v), nearest(v));
+            n++;
         }
     }
-    MF_CHECK_INT(n, 2 * 0x7f80 * mf_countof(tails));
+    MF_CHECK_INT(n, (size_t)2 * 0x7f80 * mf_countof(tails));
 }
 
 MF_TEST(npu_pack, keeps_infinities_nans_zeros_and_denormals_what_they_are)
@@ -134,15 +133,11 @@ static size_t place(enum mf_npu_layout layout, uint32_t n, uint32_t row, uint32_
     if (layout == MF_NPU_LAYOUT_PLAIN) {
         return (size_t)row * n + col;
     }
-    for (uint32_t r = 0;; r += 8) {
-        for (uint32_t c = 0; c < n; c += 8) {
-            for (uint32_t i = 0; i < 64; i++, at++) {
-                if (r + i / 8 == row && c + i % 8 == col) {
-                    return at;
-                }
-            }
-        }
+    while (at / 64 / (n / 8) * 8 + at % 64 / 8 != row ||
+           at / 64 % (n / 8) * 8 + at % 8 != col) {
+        at++;
     }
+    return at;
 }
 
 static uint16_t expected(const struct weight *w, uint32_t row, uint32_t col,

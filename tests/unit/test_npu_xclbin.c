@@ -29,7 +29,7 @@ static struct fixture fixture_new(const char *kernel)
 static int check(struct fixture *f)
 {
     /* A block of its very size, so that the sanitizer sees a byte too many. */
-    char *exact = malloc(f->file.n);
+    char *exact = malloc(mf_max(f->file.n, (size_t)1));
     int rc;
 
     assert_non_null(exact);
@@ -258,9 +258,12 @@ MF_TEST(npu_xclbin, refuses_a_partition_made_to_cost_time)
     struct fixture f = fixture_new(KERNEL);
     size_t at = f.x.at[NPU_PARTITION];
 
+    const size_t more = (size_t)96 * 65;
+    char *entry = f.file.p + 456 + (size_t)40 * NPU_PARTITION;
+
     /* A large section behind the others, which is nothing but images. */
-    mf_put_u64(f.file.p + 456 + 40 * 4 + 32, f.x.n[NPU_PARTITION] + 96 * 65);
-    for (size_t i = 0; i < 96 * 65U; i++) {
+    mf_put_u64(entry + 32, f.x.n[NPU_PARTITION] + more);
+    for (size_t i = 0; i < more; i++) {
         mf_buf_add_char(&f.file, '\0');
     }
     mf_put_u64(f.file.p + 304, f.file.n);

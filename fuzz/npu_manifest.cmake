@@ -1,0 +1,1 @@
+mf_fuzzer(npu_manifest DEPENDS npu)

@@ -1,0 +1,1 @@
+mf_fuzzer(xclbin DEPENDS npu)
