@@ -14,6 +14,7 @@
 #include "base/str.h"
 
 struct mf_api;
+struct mf_engine_device;
 struct mf_engine_figures;
 struct mf_api_req;
 
@@ -22,6 +23,8 @@ MF_LOOP int mf_handle_health(struct mf_api_req *r);
 MF_LOOP void mf_health_prepare(struct mf_api *a);
 /* ,"store":{..} */
 MF_ANY void mf_health_put_store(struct mf_buf *out, const struct mf_engine_figures *f);
+/* What computes the model's products: ,"device":{..} */
+MF_ANY void mf_health_put_device(struct mf_buf *out, const struct mf_engine_device *d);
 
 /* users, agents, sessions: the route's kind */
 MF_LOOP int mf_handle_entity_list(struct mf_api_req *r);

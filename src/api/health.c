@@ -58,10 +58,56 @@ void mf_health_put_store(struct mf_buf *out, const struct mf_engine_figures *f)
     mf_buf_add_char(out, '}');
 }
 
+static void put_npu(struct mf_buf *out, const struct mf_engine_device *d)
+{
+    MF_JSON_PUT(out, ",\"backend\":");
+    mf_json_put_str(out, d->backend);
+    MF_JSON_PUT(out, ",\"device\":");
+    mf_json_put_str(out, d->name);
+    MF_JSON_PUT(out, ",\"state\":");
+    mf_json_put_str(out, d->state);
+    MF_JSON_PUT(out, ",\"simulated\":");
+    mf_json_put_bool(out, d->simulated);
+    MF_JSON_PUT(out, ",\"verified\":");
+    mf_json_put_bool(out, d->is_verified);
+    MF_JSON_PUT(out, ",\"min_rows\":");
+    if (d->min_rows < 0) {
+        MF_JSON_PUT(out, "null"); /* the CPU is always faster */
+    } else {
+        mf_buf_addf(out, "%" PRId64, d->min_rows);
+    }
+    mf_buf_addf(out,
+                ",\"measured\":{\"rows\":%" PRIu32 ",\"cpu_us\":%.0f,\"npu_us\":%.0f},"
+                "\"cosine\":%.6f,\"max_abs_error\":%.3g,\"agreement\":%.6f",
+                d->measured_rows, d->cpu_us, d->npu_us, d->cosine, d->max_abs_err,
+                d->agreement);
+    mf_buf_addf(out,
+                ",\"jobs\":{\"ok\":%" PRIu64 ",\"failed\":%" PRIu64
+                "},\"products\":{\"npu\":%" PRIu64 ",\"cpu\":%" PRIu64
+                "},\"checks\":%" PRIu64 ",\"reopened\":%" PRIu64,
+                d->jobs_ok, d->jobs_failed, d->n_offloaded, d->n_on_cpu, d->n_checks,
+                d->n_reopens);
+}
+
+void mf_health_put_device(struct mf_buf *out, const struct mf_engine_device *d)
+{
+    MF_JSON_PUT(out, ",\"device\":{\"name\":");
+    mf_json_put_str(out, !d->is_there ? "cpu" : d->simulated ? "simulated npu" : "npu");
+    if (d->is_there) {
+        put_npu(out, d);
+    }
+    if (d->why[0] != '\0') {
+        MF_JSON_PUT(out, ",\"reason\":");
+        mf_json_put_str(out, d->why);
+    }
+    mf_buf_add_char(out, '}');
+}
+
 int mf_handle_health(struct mf_api_req *r)
 {
     struct mf_api *a = r->api;
     struct mf_buf *out = &a->out;
+    struct mf_engine_device d;
     struct mf_engine_figures f;
     bool is_well;
 
@@ -72,6 +118,8 @@ int mf_handle_health(struct mf_api_req *r)
     MF_JSON_PUT(out, ",\"status\":");
     mf_json_put_str(out, a->is_draining ? "draining" : is_well ? "ok" : "degraded");
     mf_health_put_store(out, &f);
+    mf_engine_device(a->engine, &d);
+    mf_health_put_device(out, &d);
     mf_buf_addf(out,
                 ",\"buffer\":{\"pending_rounds\":%zu,\"pending_messages\":%zu,"
                 "\"pending_bytes\":%zu,\"journal_full\":%s}}",

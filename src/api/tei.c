@@ -111,6 +111,7 @@ int mf_handle_tei_info(struct mf_api_req *r)
     const struct mf_model_info *m = mf_engine_model(r->api->engine);
     const struct mf_conf *c = r->api->conf;
     struct mf_buf *out = &r->api->out;
+    struct mf_engine_device d;
 
     mf_buf_reset(out);
     MF_JSON_PUT(out, "{\"model_id\":");
@@ -140,9 +141,12 @@ int mf_handle_tei_info(struct mf_api_req *r)
     mf_json_put_str(out, m->kernel);
     mf_buf_addf(out,
                 ",\"dimensions\":%u,\"semantic\":%s,\"min_cosine\":%.6f,"
-                "\"mean_cosine\":%.6f}}",
+                "\"mean_cosine\":%.6f",
                 m->dim, m->is_semantic ? "true" : "false", (double)m->guard_min,
                 (double)m->guard_mean);
+    mf_engine_device(r->api->engine, &d);
+    mf_health_put_device(out, &d);
+    MF_JSON_PUT(out, "}}");
     mf_api_send_out(r, 200, NULL);
     return 0;
 }

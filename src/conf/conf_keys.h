@@ -126,6 +126,17 @@
     "`auto`: the folder models/all-MiniLM-L6-v2 here or in data.dir where there is one, else `hash`")               \
   X(ENUM, embed_precision, "embed.precision", "auto", "auto|f32|bf16|fp16|int8", 0,                                 \
     "how a model computes; `auto`: the fastest way here that keeps its quality")                                   \
+  X(ENUM, embed_device, "embed.device", "auto", "auto|cpu|npu", 0,                                                 \
+    "where a model's products are computed; `npu`: on the NPU, and no start without; `auto`: there when embed.npu.dir " \
+    "is set and it computes right, else on the CPU")                                                               \
+  X(STR,  embed_npu_dir, "embed.npu.dir", "", 0, 4096,                                                             \
+    "folder of the NPU's artefacts with their manifest.json (`memfuse npu manifest`)")                             \
+  X(STR,  embed_npu_module, "embed.npu.module", "", 0, 4096,                                                       \
+    "folder of the modules npu-xrt-*.so; empty: where they were installed")                                        \
+  X(UINT, embed_npu_min_rows, "embed.npu.min_rows", 0, 0, 1000000,                                                 \
+    "batches of fewer tokens stay on the CPU; 0: measured at the start")                                           \
+  X(BOOL, embed_npu_simulated, "embed.npu.simulated", false, 0, 0,                                                 \
+    "for tests and trials: the CPU plays the NPU, slowly; never reported as hardware")                             \
   X(UINT, embed_max_concurrent, "embed.max_concurrent", 0, 0, 64,                                           \
     "embedding jobs at once; 0: as many as cores for a model that computes, else 2")                               \
   X(TIME, embed_timeout_ms, "embed.timeout", 30000, 10, 3600000, "of one text, waiting not counted")               \

@@ -231,12 +231,20 @@ static int open_store(struct mf_engine *e, struct mf_err *err)
 MF_LOOP static int open_model(struct mf_engine *e, struct mf_model *model,
                               struct mf_err *err)
 {
+    struct mf_err why = {0};
+    int rc;
+
     if (model != NULL) {
         e->model = model;
         return 0;
     }
     e->owns_model = true;
-    return mf_engine_choose_model(&e->model, e->conf, err);
+    rc = mf_engine_choose_model(&e->model, e->conf, err);
+    if (rc == 0) {
+        rc = mf_engine_choose_device(&e->npu, e->model, e->conf, &why);
+        (void)snprintf(e->npu_why, sizeof(e->npu_why), "%s", why.msg);
+    }
+    return rc == 0 || why.msg[0] == '\0' ? rc : mf_err_set(err, rc, "%s", why.msg);
 }
 
 MF_LOOP static int open_embed(struct mf_engine *e)

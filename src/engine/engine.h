@@ -153,6 +153,24 @@ struct mf_ask_call {
 
 MF_MUST MF_LOOP int mf_engine_ask(struct mf_engine *e, struct mf_ask_call *c);
 MF_LOOP const struct mf_model_info *mf_engine_model(const struct mf_engine *e);
+
+/* What computes the model's products beside the CPU (embed.device). */
+struct mf_engine_device {
+    bool is_there; /* false: the CPU computes, and `why` may say why */
+    char backend[16], name[48];
+    const char *state;     /* "ready", "degraded", "probing", "lost", "closed" */
+    bool simulated;        /* no hardware */
+    bool is_verified;      /* its numbers were right at open */
+    int64_t min_rows;      /* batches of fewer stay here; -1: all of them */
+    double cpu_us, npu_us; /* of a batch of measured_rows; npu_us 0: not measured */
+    uint32_t measured_rows;
+    double cosine, max_abs_err; /* of the last look at its numbers */
+    double agreement;           /* of its vectors with the CPU's */
+    uint64_t jobs_ok, jobs_failed, n_offloaded, n_on_cpu, n_checks, n_reopens;
+    char why[MF_ERR_MAX]; /* the last failure */
+};
+
+MF_LOOP void mf_engine_device(const struct mf_engine *e, struct mf_engine_device *out);
 /* Embedding for others; NULL once the engine closes its rooms. */
 MF_LOOP struct mf_service *mf_engine_service(struct mf_engine *e);
 

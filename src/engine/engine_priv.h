@@ -23,6 +23,7 @@
 #include "engine/settle.h"
 #include "flush/flush.h"
 #include "journal/journal.h"
+#include "npu/offload.h"
 #include "query/library.h"
 #include "query/query.h"
 
@@ -36,6 +37,8 @@ struct mf_engine {
 
     struct mf_model *model;
     bool owns_model;
+    struct mf_npu_offload *npu; /* of our own model; NULL: the CPU computes */
+    char npu_why[MF_ERR_MAX];   /* a device was looked for and not taken */
     struct mf_journal *journal;
     struct mf_store *store;
     struct mf_buffers *buffers;
@@ -71,7 +74,7 @@ struct mf_engine {
     uint64_t idem_purge_at_ms;
     bool is_purging;
     bool store_is_remote;
-    bool is_down_logged; /* that the store is away */
+    bool is_down_logged;   /* that the store is away */
     int64_t store_down_us; /* since when; 0: it is there */
     uint64_t drain_until_ms;
     mf_engine_closed_fn closed;

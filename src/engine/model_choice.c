@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "hub/find.h"
+#include "npu/remote.h"
+#include "npu/twin.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +13,10 @@
 
 /* Packed weights are kept beside the data: what made them can make them again. */
 #define CACHE "model-cache"
+
+#define NPU_JOB_MS      2000
+#define NPU_CHECK_EVERY 256
+#define NPU_QUEUE_DEPTH 4
 
 static int make_dir(const char *path, struct mf_err *err)
 {
@@ -78,4 +84,84 @@ int mf_engine_choose_model(struct mf_model **out, const struct mf_conf *conf,
         say_choice(conf, chosen, &(*out)->info);
     }
     return rc;
+}
+
+/* ---- the device ---- */
+
+static const char *set_or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+/* The vendor's library lives in a process of its own. */
+static const struct mf_npu_backend *backend_of(const struct mf_conf *conf)
+{
+    static const struct mf_npu_remote_conf remote = {.inner = "xrt"};
+
+    return conf->embed_npu_simulated ? mf_npu_twin() : mf_npu_remote(&remote);
+}
+
+static int open_device(struct mf_npu_offload **out, struct mf_model *model,
+                       const struct mf_conf *conf, struct mf_err *err)
+{
+    struct mf_encoder *e = mf_model_encoder(model);
+    struct mf_npu_offload_conf c = {
+        .backend = backend_of(conf),
+        .npu = {.dir = set_or_null(conf->embed_npu_dir),
+                .module = set_or_null(conf->embed_npu_module),
+                .queue_depth = NPU_QUEUE_DEPTH},
+        .deadline_ms = NPU_JOB_MS,
+        .check_every = NPU_CHECK_EVERY,
+        .min_rows = (uint32_t)conf->embed_npu_min_rows,
+    };
+
+    if (e == NULL) {
+        return mf_err_set(err, MF_EINVAL,
+                          "model %s has no products for an NPU; set embed.model",
+                          model->info.name);
+    }
+    if (c.npu.dir == NULL && !conf->embed_npu_simulated) {
+        return mf_err_set(err, MF_EINVAL,
+                          "an NPU needs its artefacts; set embed.npu.dir");
+    }
+    return mf_npu_offload_open(out, e, &c, err);
+}
+
+static void tell_model(struct mf_model *model, const struct mf_npu_offload *o)
+{
+    struct mf_model_device d = {.name = "npu"};
+    struct mf_npu_report r;
+
+    mf_npu_offload_report(o, &r);
+    if (r.batch_rows > 0) { /* else it is never asked */
+        d.batch_tokens = r.batch_rows;
+        d.agreement = (float)r.agreement;
+        mf_model_set_device(model, &d);
+    }
+}
+
+int mf_engine_choose_device(struct mf_npu_offload **out, struct mf_model *model,
+                            const struct mf_conf *conf, struct mf_err *err)
+{
+    bool is_auto = strcmp(conf->embed_device, "auto") == 0;
+    char why[2 * MF_ERR_MAX];
+    int rc;
+
+    *out = NULL;
+    err->msg[0] = '\0';
+    if (strcmp(conf->embed_device, "cpu") == 0 ||
+        (is_auto && conf->embed_npu_dir[0] == '\0' && !conf->embed_npu_simulated)) {
+        return 0;
+    }
+    rc = open_device(out, model, conf, err);
+    if (rc == 0) {
+        tell_model(model, *out);
+        return 0;
+    }
+    if (!is_auto) {
+        return mf_err_wrap(err, rc, "embed.device npu");
+    }
+    mf_log_warn("npu_not_used", "code=%s why=%s", mf_code_name(rc),
+                mf_log_quote(why, sizeof(why), err->msg, strlen(err->msg)));
+    return 0;
 }

@@ -39,6 +39,7 @@ static void on_timers_closed(uv_handle_t *h)
     if (e->buffers != NULL) {
         mf_buffers_free(e->buffers);
     }
+    mf_npu_offload_close(e->npu);
     if (e->owns_model && e->model != NULL) {
         mf_model_close(e->model);
     }
