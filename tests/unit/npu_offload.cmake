@@ -4,3 +4,7 @@ if(TARGET mf_npu)
   # Needs a real model's folder in MEMFUSE_TEST_MODEL.
   mf_test(npu_minilm SOURCES unit/test_npu_minilm.c DEPENDS npu embed)
 endif()
+if(TARGET mf_engine)
+  mf_test(engine_device SOURCES unit/test_engine_device.c unit/conf_kit.c lib/model_folder.c
+          DEPENDS engine looptest)
+endif()
