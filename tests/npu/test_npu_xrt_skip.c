@@ -19,14 +19,17 @@ static int run_product(const char *skip)
     struct mf_npu_dev *dev;
     struct mf_npu_err err = {0};
     struct kit_product p;
-    int rc;
+    int rc, seen;
 
     MF_CHECK_OK(setenv("MF_SKIP_SYNC", skip, 1));
     b = kit_backend(KIT_MODULE);
     dev = kit_open(b, MF_NPU_LAYOUT_PLAIN, NULL);
     kit_product_init(&p, b, dev, &kit_plain);
     rc = kit_run(&p, dev, p.g.m, 60 * SECOND_NS, &err);
-    return rc < 0 ? FAILED : kit_error(&p, p.g.m) <= MAX_ERROR ? RIGHT : WRONG;
+    seen = rc < 0 ? FAILED : kit_error(&p, p.g.m) <= MAX_ERROR ? RIGHT : WRONG;
+    kit_product_fini(&p);
+    b->close(dev);
+    return seen;
 }
 
 static int run_without(const char *sync)

@@ -7,6 +7,7 @@
 
 #define DEFAULT_DEPTH 4U
 #define EMULATION     "XCL_EMULATION_MODE"
+#define TEAR_DOWN_NS  5000000000LL /* then XRT's own destructors are taken for stuck */
 
 /* Devices with a run that never ended. They stay reachable here until the process
  * ends: freeing any of it would make XRT abort, or wait for ever. */
@@ -81,7 +82,8 @@ static int dev_new(const struct mf_npu_conf *conf, struct mf_npu_dev **out,
 
     if (dev == NULL || locks_init(dev) != 0) {
         mf_free(dev);
-        return mf_npu_err_set(err, MF_ENOMEM, "out of memory for the device");
+        (void)mf_npu_err_set(err, MF_ENOMEM, "out of memory for the device");
+        return MF_ENOMEM;
     }
     mf_list_init(&dev->calls);
     mf_list_init(&dev->line);
@@ -95,7 +97,8 @@ static int dev_new(const struct mf_npu_conf *conf, struct mf_npu_dev **out,
     rc = mf_npu_manifest_open(&dev->manifest, conf->dir, &why);
     if (rc < 0) {
         mf_free(dev);
-        return mf_npu_err_set(err, rc, "%s", why.msg);
+        (void)mf_npu_err_set(err, rc, "%s", why.msg);
+        return rc;
     }
     caps_fill(dev, conf);
     *out = dev;
@@ -213,7 +216,9 @@ void mf_xrt_dev_close(struct mf_npu_dev *dev)
     pthread_mutex_lock(&dev->lock);
     dev->is_closing = true;
     pthread_cond_signal(&dev->work);
-    until_ns = mf_max(dev->last_deadline_ns, mf_npu_now_ns()) + MF_XRT_SLACK_NS;
+    until_ns = dev->is_stuck
+                   ? mf_npu_now_ns() + MF_XRT_SLACK_NS
+                   : mf_max(dev->last_deadline_ns, mf_npu_now_ns()) + TEAR_DOWN_NS;
     until = (struct timespec){.tv_sec = (time_t)(until_ns / 1000000000),
                               .tv_nsec = (long)(until_ns % 1000000000)};
     while (!dev->has_ended && mf_npu_now_ns() < until_ns) {

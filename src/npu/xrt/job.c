@@ -67,6 +67,14 @@ static int check_op(const struct mf_npu_dev *dev, const struct mf_npu_op *op,
 
 /* ---- its life ---- */
 
+/* Not more than a year ahead, so that adding to it is safe. */
+static int64_t bounded(int64_t deadline_ns)
+{
+    const int64_t year_ns = 365LL * 24 * 3600 * 1000000000;
+
+    return mf_max(0, mf_min(deadline_ns, mf_npu_now_ns() + year_ns));
+}
+
 static struct mf_npu_job *job_new(struct mf_npu_dev *dev, const struct mf_npu_op *ops,
                                   unsigned n, int64_t deadline_ns)
 {
@@ -77,7 +85,7 @@ static struct mf_npu_job *job_new(struct mf_npu_dev *dev, const struct mf_npu_op
     }
     job->dev = dev;
     job->refs = 2;
-    job->deadline_ns = deadline_ns;
+    job->deadline_ns = bounded(deadline_ns);
     job->pushed_ns = mf_npu_now_ns();
     job->n_ops = n;
     memcpy(job->ops, ops, n * sizeof(*ops));
@@ -129,7 +137,7 @@ int mf_xrt_submit(struct mf_npu_dev *dev, const struct mf_npu_op *ops, unsigned 
         ops[i].w->refs++;
         ops[i].c->refs++;
     }
-    dev->last_deadline_ns = mf_max(dev->last_deadline_ns, deadline_ns);
+    dev->last_deadline_ns = mf_max(dev->last_deadline_ns, job->deadline_ns);
     mf_list_push_tail(&dev->line, &job->link);
     pthread_cond_signal(&dev->work);
     *out = job;
@@ -210,14 +218,6 @@ static struct timespec at_ns(int64_t ns)
                              .tv_nsec = (long)(ns % 1000000000)};
 }
 
-/* Not more than a year ahead, so that adding to it is safe. */
-static int64_t bounded(int64_t deadline_ns)
-{
-    const int64_t year_ns = 365LL * 24 * 3600 * 1000000000;
-
-    return mf_max(0, mf_min(deadline_ns, mf_npu_now_ns() + year_ns));
-}
-
 static void wait_until(struct mf_npu_job *job, int64_t until_ns)
 {
     struct timespec until = at_ns(until_ns);
@@ -239,7 +239,7 @@ static void give_up(struct mf_npu_job *job)
         mf_xrt_job_finish(job, MF_ETIMEOUT, &late);
         return;
     }
-    wait_until(job, bounded(job->deadline_ns) + MF_XRT_SLACK_NS);
+    wait_until(job, job->deadline_ns + MF_XRT_SLACK_NS);
     if (job->phase != MF_XRT_FINISHED) {
         mf_xrt_job_quarantine(job);
         mf_xrt_lose(dev, true, MF_ETIMEOUT, "a call into XRT does not return");
@@ -252,7 +252,7 @@ int mf_xrt_wait(struct mf_npu_job *job, struct mf_npu_err *err)
     int rc;
 
     pthread_mutex_lock(&dev->lock);
-    wait_until(job, bounded(job->deadline_ns));
+    wait_until(job, job->deadline_ns);
     if (job->phase != MF_XRT_FINISHED) {
         give_up(job);
     }

@@ -39,11 +39,13 @@ int mf_xrt_mem_new(struct mf_npu_dev *dev, enum mf_npu_mem_kind kind, size_t byt
     int rc;
 
     if (bytes == 0) {
-        return mf_npu_err_set(err, MF_EINVAL, "a memory of 0 bytes");
+        (void)mf_npu_err_set(err, MF_EINVAL, "a memory of 0 bytes");
+        return MF_EINVAL;
     }
     mem = mf_calloc(1, sizeof(*mem));
     if (mem == NULL) {
-        return mf_npu_err_set(err, MF_ENOMEM, "out of memory");
+        (void)mf_npu_err_set(err, MF_ENOMEM, "out of memory");
+        return MF_ENOMEM;
     }
     mem->dev = dev;
     mem->kind = kind;

@@ -116,22 +116,32 @@ void mf_xrt_runs_drop(struct mf_npu_dev *dev, struct mf_xrt_kept *kept)
     kept_free(kept);
 }
 
+/* NULL: every run uses it. */
+static bool uses(const struct mf_npu_op *op, const struct mf_npu_mem *mem)
+{
+    return mem == NULL || op->a == mem || op->w == mem || op->c == mem;
+}
+
+static void sweep_bucket(struct mf_npu_dev *dev, struct mf_xrt_kept **at,
+                         const struct mf_npu_mem *mem)
+{
+    struct mf_xrt_kept *kept;
+
+    while ((kept = *at) != NULL) {
+        if (!uses(&kept->op, mem)) {
+            at = &kept->next;
+            continue;
+        }
+        *at = kept->next;
+        dev->n_kept--;
+        kept_free(kept);
+    }
+}
+
 static void sweep(struct mf_npu_dev *dev, const struct mf_npu_mem *mem)
 {
     for (size_t i = 0; i < MF_XRT_N_BUCKETS; i++) {
-        struct mf_xrt_kept **at = &dev->buckets[i], *kept;
-
-        while ((kept = *at) != NULL) {
-            const struct mf_npu_op *op = &kept->op;
-
-            if (mem != NULL && op->a != mem && op->w != mem && op->c != mem) {
-                at = &kept->next;
-                continue;
-            }
-            *at = kept->next;
-            dev->n_kept--;
-            kept_free(kept);
-        }
+        sweep_bucket(dev, &dev->buckets[i], mem);
     }
 }
 
