@@ -50,11 +50,17 @@ struct mf_encoder_device {
 /* Before any run, or while none is under way. NULL: none. */
 MF_ANY void mf_encoder_set_device(struct mf_encoder *e,
                                   const struct mf_encoder_device *dev);
-/* The weights of a linear layer, k x n floats as inputs x outputs behind each other
+
+/* The weights of a linear layer: k x n floats as inputs x outputs behind each other
  * (w), n floats (bias): the caller's to mf_free both. */
+struct mf_dense_weights {
+    uint32_t k, n;
+    float *w, *bias;
+};
+
 MF_MUST MF_ANY int mf_encoder_dense(const struct mf_encoder *e, uint32_t layer,
-                                    enum mf_dense_role role, uint32_t *k, uint32_t *n,
-                                    float **w, float **bias);
+                                    enum mf_dense_role role,
+                                    struct mf_dense_weights *out);
 MF_ANY uint32_t mf_encoder_n_layers(const struct mf_encoder *e);
 MF_ANY const struct mf_weights_info *mf_encoder_model(const struct mf_encoder *e);
 

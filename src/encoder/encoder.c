@@ -162,26 +162,25 @@ static void turn(float *to, const float *from, uint32_t rows, uint32_t cols)
 }
 
 int mf_encoder_dense(const struct mf_encoder *e, uint32_t layer,
-                     enum mf_dense_role role, uint32_t *k, uint32_t *n, float **w,
-                     float **bias)
+                     enum mf_dense_role role, struct mf_dense_weights *out)
 {
     const struct mf_frame *f = &e->frame;
-    size_t inputs = mf_dense_inputs(f, role), outputs = mf_dense_outputs(f, role);
-    float *published = mf_array(inputs * outputs, sizeof(*published));
+    uint32_t k = mf_dense_inputs(f, role), n = mf_dense_outputs(f, role);
+    float *published = mf_array((size_t)k * n, sizeof(*published));
+    float *w = mf_array((size_t)k * n, sizeof(*w));
+    float *bias = mf_array(n, sizeof(*bias));
 
-    *w = mf_array(inputs * outputs, sizeof(**w));
-    *bias = mf_array(outputs, sizeof(**bias));
-    if (published == NULL || *w == NULL || *bias == NULL) {
+    *out = (struct mf_dense_weights){.k = k, .n = n};
+    if (published == NULL || w == NULL || bias == NULL) {
         mf_free(published);
-        mf_free(*w);
-        mf_free(*bias);
-        *w = *bias = NULL;
+        mf_free(w);
+        mf_free(bias);
         return MF_ENOMEM;
     }
-    *k = (uint32_t)inputs;
-    *n = (uint32_t)outputs;
-    mf_dense_read(f, layer, role, published, *bias);
-    turn(*w, published, *n, *k);
+    mf_dense_read(f, layer, role, published, bias);
+    turn(w, published, n, k);
     mf_free(published);
+    out->w = w;
+    out->bias = bias;
     return 0;
 }

@@ -160,23 +160,28 @@ static void write_rows(const struct numbers *d, const struct mf_npu_gemm *g,
     }
 }
 
-/* Scaled back, so that each row counts alike. */
+static void compare_row(const struct numbers *d, const struct mf_npu_gemm *g,
+                        uint32_t row, const float *got, struct mf_npu_gauge *sum)
+{
+    size_t base = (size_t)base_of(row) * g->n;
+    double factor = (double)factor_of(row);
+
+    for (uint32_t n = 0; n < g->n; n++) {
+        double want = factor * d->want[base + n];
+
+        if (g->epi == MF_NPU_EPI_GELU) {
+            want = mf_npu_gelu(want);
+        }
+        mf_npu_gauge_add(sum, (double)got[n], want, fabs(factor) * d->mass[base + n],
+                         g->epi);
+    }
+}
+
 static void compare(const struct numbers *d, const struct mf_npu_gemm *g,
                     const float *got, struct mf_npu_gauge *sum)
 {
     for (uint32_t row = 0; row < g->m; row++) {
-        size_t base = (size_t)base_of(row) * g->n;
-        double factor = (double)factor_of(row);
-
-        for (uint32_t n = 0; n < g->n; n++) {
-            double want = factor * d->want[base + n];
-
-            if (g->epi == MF_NPU_EPI_GELU) {
-                want = mf_npu_gelu(want);
-            }
-            mf_npu_gauge_add(sum, (double)got[(size_t)row * g->n + n], want,
-                             fabs(factor) * d->mass[base + n], g->epi);
-        }
+        compare_row(d, g, row, got + (size_t)row * g->n, sum);
     }
 }
 

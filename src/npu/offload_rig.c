@@ -73,6 +73,16 @@ static void plan_bucket(struct rig *r, struct rig_role *role, int bucket, bool g
 }
 
 /* The device's GELU is used when the bias is in the product before it. */
+static void plan_role(struct rig *r, struct rig_role *role, bool wants_gelu)
+{
+    for (int b = 0; b < r->n_buckets; b++) {
+        plan_bucket(r, role, b, wants_gelu);
+        if (wants_gelu && role->plan[b].plan == NULL) {
+            plan_bucket(r, role, b, false);
+        }
+    }
+}
+
 static int plan_roles(struct rig *r, const struct mf_weights_info *info,
                       struct mf_npu_err *err)
 {
@@ -83,17 +93,11 @@ static int plan_roles(struct rig *r, const struct mf_weights_info *info,
 
     for (int i = 0; i < MF_DENSE_ROLES; i++) {
         struct rig_role *role = &r->role[i];
-        bool wants_gelu;
 
         shape_role(role, &r->caps, k[i], n[i]);
-        wants_gelu =
-            i == MF_DENSE_UP && role->has_bias_row && info->activation == MF_ACT_GELU;
-        for (int b = 0; b < r->n_buckets; b++) {
-            plan_bucket(r, role, b, wants_gelu);
-            if (wants_gelu && role->plan[b].plan == NULL) {
-                plan_bucket(r, role, b, false);
-            }
-        }
+        plan_role(r, role,
+                  i == MF_DENSE_UP && role->has_bias_row &&
+                      info->activation == MF_ACT_GELU);
         has_any = has_any || role->biggest >= 0;
     }
     return has_any ? 0
@@ -139,23 +143,23 @@ static int load_dense(struct rig *r, const struct mf_encoder *e, uint32_t layer,
 {
     const struct rig_role *role = &r->role[which];
     struct rig_dense *dense = &r->dense[(size_t)layer * MF_DENSE_ROLES + which];
-    float *w, *bias, *padded;
-    uint32_t k, n;
-    int rc = mf_encoder_dense(e, layer, which, &k, &n, &w, &bias);
+    struct mf_dense_weights d;
+    float *padded;
+    int rc = mf_encoder_dense(e, layer, which, &d);
 
     if (rc < 0) {
         return mf_npu_err_set(err, rc, "no memory for the weights of a layer");
     }
-    MF_ASSERT(k == role->k && n == role->n);
-    padded = pad_weight(role, w, bias);
-    mf_free(w);
+    MF_ASSERT(d.k == role->k && d.n == role->n);
+    padded = pad_weight(role, d.w, d.bias);
+    mf_free(d.w);
     rc = padded != NULL ? load_padded(r, role, dense, padded, err)
                         : mf_npu_err_set(err, MF_ENOMEM, "no memory for weights");
     mf_free(padded);
     if (role->has_bias_row) {
-        mf_free(bias);
+        mf_free(d.bias);
     } else {
-        dense->bias = bias;
+        dense->bias = d.bias;
     }
     return rc;
 }
@@ -164,11 +168,11 @@ static int load_all(struct rig *r, const struct mf_encoder *e, struct mf_npu_err
 {
     int rc = 0;
 
-    for (uint32_t i = 0; i < r->n_layers; i++) {
-        for (int role = 0; rc == 0 && role < MF_DENSE_ROLES; role++) {
-            if (r->role[role].biggest >= 0) {
-                rc = load_dense(r, e, i, (enum mf_dense_role)role, err);
-            }
+    for (uint32_t i = 0; rc == 0 && i < r->n_layers * MF_DENSE_ROLES; i++) {
+        enum mf_dense_role role = (enum mf_dense_role)(i % MF_DENSE_ROLES);
+
+        if (r->role[role].biggest >= 0) {
+            rc = load_dense(r, e, i / MF_DENSE_ROLES, role, err);
         }
     }
     return rc;
@@ -210,30 +214,35 @@ static bool is_seen(const struct rig *r, int role, int bucket)
     return false;
 }
 
+static int verify_shape(const struct rig *r, int which, int bucket,
+                        const struct mf_npu_canary_of *of, struct mf_npu_gauge *gauge,
+                        struct mf_npu_err *err)
+{
+    const struct rig_role *role = &r->role[which];
+    struct mf_npu_gemm g = {.m = r->bucket[bucket],
+                            .k = role->padded_k,
+                            .n = role->padded_n,
+                            .a = MF_NPU_BF16,
+                            .b = MF_NPU_BF16,
+                            .c = MF_NPU_F32,
+                            .epi = role->plan[bucket].has_gelu ? MF_NPU_EPI_GELU
+                                                               : MF_NPU_EPI_NONE};
+
+    if (role->plan[bucket].plan == NULL || is_seen(r, which, bucket)) {
+        return 0;
+    }
+    return mf_npu_canary(of, &g, gauge, err);
+}
+
 static int verify_all(struct rig *r, uint64_t limit_ms, struct mf_npu_err *err)
 {
     struct mf_npu_canary_of of = {r->backend, r->dev,
                                   (int64_t)limit_ms * CANARY_TIMES * 1000000};
     struct mf_npu_gauge gauge = {0};
-    int rc = 0;
+    int n = MF_DENSE_ROLES * r->n_buckets, rc = 0;
 
-    for (int i = 0; i < MF_DENSE_ROLES; i++) {
-        const struct rig_role *role = &r->role[i];
-
-        for (int b = 0; rc == 0 && b < r->n_buckets; b++) {
-            struct mf_npu_gemm g = {.m = r->bucket[b],
-                                    .k = role->padded_k,
-                                    .n = role->padded_n,
-                                    .a = MF_NPU_BF16,
-                                    .b = MF_NPU_BF16,
-                                    .c = MF_NPU_F32,
-                                    .epi = role->plan[b].has_gelu ? MF_NPU_EPI_GELU
-                                                                  : MF_NPU_EPI_NONE};
-
-            if (role->plan[b].plan != NULL && !is_seen(r, i, b)) {
-                rc = mf_npu_canary(&of, &g, &gauge, err);
-            }
-        }
+    for (int i = 0; rc == 0 && i < n; i++) {
+        rc = verify_shape(r, i % MF_DENSE_ROLES, i / MF_DENSE_ROLES, &of, &gauge, err);
     }
     r->cosine = mf_npu_gauge_cosine(&gauge);
     r->max_abs_err = gauge.max_abs_err;

@@ -30,16 +30,27 @@ static void read_strip(const struct twin_op *op, enum mf_npu_layout layout,
     }
 }
 
+/* c += x b, of STRIP columns. */
+static inline void add_scaled(float *c, float x, const float *b)
+{
+    for (uint32_t j = 0; j < STRIP; j++) {
+        c[j] += x * b[j];
+    }
+}
+
 static void multiply(const float *a, uint32_t k, const float *b, float c[ROWS][STRIP])
 {
     for (uint32_t i = 0; i < k; i++) {
         for (uint32_t r = 0; r < ROWS; r++) {
-            float x = a[(size_t)r * k + i];
-
-            for (uint32_t j = 0; j < STRIP; j++) {
-                c[r][j] += x * b[(size_t)i * STRIP + j];
-            }
+            add_scaled(c[r], a[(size_t)r * k + i], b + (size_t)i * STRIP);
         }
+    }
+}
+
+static void write_strip(const struct twin_op *op, const float *c, float *to)
+{
+    for (uint32_t j = 0; j < STRIP; j++) {
+        to[j] = op->gemm.epi == MF_NPU_EPI_GELU ? gelu(c[j]) : c[j];
     }
 }
 
@@ -52,11 +63,7 @@ static void run_strip(const struct twin_op *op, const float *a, const float *b,
 
         multiply(a + (size_t)row * op->gemm.k, op->gemm.k, b, c);
         for (uint32_t r = 0; r < ROWS && row + r < op->rows; r++) {
-            float *out = to + (size_t)(row + r) * op->gemm.n;
-
-            for (uint32_t j = 0; j < STRIP; j++) {
-                out[j] = op->gemm.epi == MF_NPU_EPI_GELU ? gelu(c[r][j]) : c[r][j];
-            }
+            write_strip(op, c[r], to + (size_t)(row + r) * op->gemm.n);
         }
     }
 }
@@ -67,7 +74,7 @@ int mf_twin_gemm(const struct twin_op *op, enum mf_npu_layout layout)
     const uint16_t *bits = (const uint16_t *)(const void *)(op->a->device + op->a_at);
     const uint16_t *b = (const uint16_t *)(const void *)op->w->device;
     float *c = (float *)(void *)(op->c->device + op->c_at);
-    size_t rows = (op->rows + ROWS - 1) / ROWS * ROWS;
+    size_t rows = ((size_t)op->rows + ROWS - 1) / ROWS * ROWS;
     float *a = mf_calloc(rows * g->k, sizeof(*a));
     float *strip = mf_array((size_t)g->k * STRIP, sizeof(*strip));
 

@@ -79,7 +79,7 @@ MF_ANY void mf_twin_dev_free(struct mf_npu_dev *dev);
 
 /* ---- twin_line.c ---- */
 
-MF_ANY void *mf_twin_dispatch(void *dev); /* the thread */
+MF_ANY void *mf_twin_dispatch(void *arg); /* the thread; arg: the device */
 MF_ANY int mf_twin_submit(struct mf_npu_dev *dev, const struct mf_npu_op *ops,
                           unsigned n, int64_t deadline_ns, struct mf_npu_job **out,
                           struct mf_npu_err *err);

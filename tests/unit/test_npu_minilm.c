@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define DIM    384
-#define LAYERS 6
+#define LAYERS 6ULL
 
 static struct mf_model *open_model(const char *precision)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"
 #include "base/mem.h"
+#include "encoder/encoder_in.h"
 #include "lib/mf_test.h"
 #include "npu/offload.h"
 #include "npu/offload_in.h"
@@ -541,7 +542,7 @@ MF_TEST(npu_offload, batches_at_once_share_the_slots_and_give_them_back)
     bench_open(&t, &kit_small, NULL);
     check_threads(&t, 4);
     r = report(&t);
-    MF_CHECK_INT(r.n_offloaded + r.n_on_cpu, 4 * 6 * PRODUCTS);
+    MF_CHECK_INT(r.n_offloaded + r.n_on_cpu, 24 * PRODUCTS);
     MF_CHECK_INT(r.stats.queued + r.stats.in_flight, 0);
     offloaded = r.n_offloaded;
     (void)agreement(&t, &most);
@@ -575,6 +576,25 @@ MF_TEST(npu_offload, batches_at_once_survive_every_fault)
     }
     MF_CHECK_INT(report(&t).health.state, MF_NPU_READY);
     MF_CHECK_INT(report(&t).stats.queued, 0);
+    bench_close(&t);
+}
+
+MF_TEST(npu_offload, work_memory_made_before_the_device_computes_here)
+{
+    static float out[KIT_TEXTS_MAX * WIDTH];
+    int rc[KIT_TEXTS_MAX];
+    struct mf_scratch *s;
+    struct bench t;
+
+    bench_prepare(&t, &kit_small);
+    kit_texts(&t.texts, 10, 40, 5);
+    MF_CHECK(t.texts.at[10] > MF_FFN_ROWS);
+    MF_CHECK_OK(mf_scratch_new(&s, t.e, KIT_IDS_MAX));
+    MF_CHECK_OK(mf_npu_offload_open(&t.o, t.e, &t.conf, &t.err));
+    mf_encoder_run(t.e, s, &t.texts.ids, 0, out, rc);
+    MF_CHECK_OK(rc[0]);
+    MF_CHECK_INT(report(&t).n_offloaded, 0);
+    mf_scratch_free(s);
     bench_close(&t);
 }
 

@@ -11,10 +11,10 @@
 #include <pthread.h>
 #include <string.h>
 
-#define M    256
-#define K    512
-#define N    64
-#define ROWS 5
+#define M    ((size_t)256)
+#define K    ((size_t)512)
+#define N    ((size_t)64)
+#define ROWS ((size_t)5)
 #define LONG ((int64_t)60 * 1000000000)
 #define SOON ((int64_t)50 * 1000000)
 
@@ -42,13 +42,13 @@ static float input(size_t i)
 static void bench_open(struct bench *t, const struct mf_npu_gemm *g)
 {
     struct mf_npu_conf conf = {.queue_depth = 2};
-    float *w = mf_array((size_t)K * N, sizeof(*w));
+    float *w = mf_array(K * N, sizeof(*w));
     uint16_t *a;
 
     memset(t, 0, sizeof(*t));
     t->b = mf_npu_twin();
     assert_non_null(w);
-    for (size_t i = 0; i < (size_t)K * N; i++) {
+    for (size_t i = 0; i < K * N; i++) {
         w[i] = weight(i);
     }
     MF_CHECK_OK(t->b->open(&conf, &t->dev, NULL));
@@ -57,7 +57,7 @@ static void bench_open(struct bench *t, const struct mf_npu_gemm *g)
     MF_CHECK_OK(t->b->mem_new(t->dev, MF_NPU_MEM_IN, M * K * 2, &t->a, NULL));
     MF_CHECK_OK(t->b->mem_new(t->dev, MF_NPU_MEM_OUT, M * N * 4, &t->c, NULL));
     a = t->b->mem_map(t->a);
-    for (size_t i = 0; i < (size_t)ROWS * K; i++) {
+    for (size_t i = 0; i < ROWS * K; i++) {
         a[i] = mf_npu_bf16(input(i));
     }
     t->op = (struct mf_npu_op){
@@ -102,7 +102,7 @@ static double distance(struct bench *t, bool has_gelu)
     const float *c = t->b->mem_map(t->c);
     double most = 0;
 
-    for (size_t i = 0; i < (size_t)ROWS * N; i++) {
+    for (size_t i = 0; i < ROWS * N; i++) {
         double want = expected(i / N, i % N);
 
         want = has_gelu ? mf_npu_gelu(want) : want;
@@ -158,13 +158,13 @@ MF_TEST(npu_twin, sees_of_a_memory_what_was_flushed_only)
 
     bench_open(&t, &plain);
     w = t.b->mem_map(t.w);
-    memset(w, 0, (size_t)K * N * 2);
+    memset(w, 0, K * N * 2);
     MF_CHECK_OK(run_until(&t, LONG, NULL));
     MF_CHECK(distance(&t, false) < 1e-4); /* the zeros did not arrive */
-    MF_CHECK_OK(t.b->mem_flush(t.w, 0, (size_t)K * N * 2));
+    MF_CHECK_OK(t.b->mem_flush(t.w, 0, K * N * 2));
     MF_CHECK_OK(run_until(&t, LONG, NULL));
     MF_CHECK(((float *)t.b->mem_map(t.c))[1] == 0);
-    MF_CHECK_INT(t.b->mem_flush(t.w, 1, (size_t)K * N * 2), MF_EINVAL);
+    MF_CHECK_INT(t.b->mem_flush(t.w, 1, K * N * 2), MF_EINVAL);
     MF_CHECK_INT(t.b->mem_inval(t.w, SIZE_MAX, 2), MF_EINVAL);
     bench_close(&t);
 }
@@ -189,8 +189,8 @@ MF_TEST(npu_twin, memory_given_back_to_the_host_is_what_the_device_wrote)
     bench_open(&t, &plain);
     MF_CHECK_OK(run_until(&t, LONG, NULL));
     c = t.b->mem_map(t.c);
-    memset(c, 0, (size_t)ROWS * N * 4);
-    MF_CHECK_OK(t.b->mem_inval(t.c, 0, (size_t)ROWS * N * 4));
+    memset(c, 0, ROWS * N * 4);
+    MF_CHECK_OK(t.b->mem_inval(t.c, 0, ROWS * N * 4));
     MF_CHECK(distance(&t, false) < 1e-4);
     bench_close(&t);
 }
