@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define SOCK_FD 3
+#define MEM_FD  4
 
 static void note_start(void)
 {
@@ -123,12 +124,23 @@ static int be_parent(const char *program)
     }
 }
 
+/* As a library gone wild: over the first memory there is, which is a weight. */
+static int scribble(void)
+{
+    const uint8_t stroke[] = {0xde, 0xad};
+
+    return pwrite(MEM_FD, stroke, sizeof(stroke), 16) == sizeof(stroke) ? 3 : 1;
+}
+
 static int be_worker(const char *mode)
 {
     struct mf_npu_twin_faults faults = {0};
 
     if (strcmp(mode, "exit") == 0) {
         return 7;
+    }
+    if (strcmp(mode, "scribble") == 0) {
+        return scribble();
     }
     if (strcmp(mode, "deaf") == 0) {
         (void)pause();

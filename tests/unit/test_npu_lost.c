@@ -242,6 +242,33 @@ MF_TEST(npu_lost, is_not_ready_with_a_worker_that_computes_wrong_numbers)
     rig_close(&r);
 }
 
+MF_TEST(npu_lost, does_not_give_a_weight_to_a_worker_that_another_one_wrote_over)
+{
+    struct mf_npu_health h;
+    struct npu_slot s;
+    struct npu_rig r;
+
+    rig_worker_is("twin");
+    rig_open(&r, rig_remote());
+    rig_slot(&r, &s);
+    rig_worker_is("scribble");
+    MF_CHECK_OK(kill(mf_npu_remote_pid(r.dev), SIGKILL));
+    do {
+        rig_nap_ms(1);
+        r.be->health(r.dev, &h);
+    } while (strstr(h.last.text, "exit code 3") == NULL);
+    rig_worker_is("twin");
+    do {
+        rig_nap_ms(1);
+        r.be->health(r.dev, &h);
+        MF_CHECK_INT(h.state, MF_NPU_LOST);
+    } while (h.last.code != MF_ECORRUPT);
+    assert_non_null(strstr(h.last.text, "written over a packed weight"));
+    MF_CHECK_INT(rig_run(&r, &s, 1, 60000), MF_EUNAVAILABLE);
+    rig_put_slot(&r, &s);
+    rig_close(&r);
+}
+
 MF_TEST(npu_lost, hands_a_failed_job_on_and_keeps_the_worker)
 {
     struct mf_npu_health h;
@@ -292,6 +319,20 @@ MF_TEST(npu_lost, says_why_the_first_worker_could_not_be_used)
     MF_CHECK_INT(rig_remote()->open(&far, &dev, &err), MF_EINVAL);
     MF_CHECK_INT(rig_count_fds(0), before);
     MF_CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+MF_TEST(npu_lost, has_no_use_for_a_worker_that_a_person_starts)
+{
+    int pid = fork(), status;
+
+    if (pid == 0) {
+        (void)close(3);
+        (void)close(4);
+        (void)execl(NPU_TEST_WORKER, "memfuse", "npu-worker", (char *)NULL);
+        _exit(9);
+    }
+    MF_CHECK_INT(waitpid(pid, &status, 0), pid);
+    MF_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 2);
 }
 
 MF_TEST(npu_lost, gives_up_on_a_first_worker_that_says_nothing)
