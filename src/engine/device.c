@@ -17,6 +17,21 @@ static const char *state_name(enum mf_npu_state s)
     }
 }
 
+/* Everybody may read this: no path in it. The log has the whole sentence. */
+static const char *reason(int code, const char *text)
+{
+    switch (code) {
+    case 0: return "";
+    case MF_ECORRUPT:
+    case MF_ETIMEOUT:
+    case MF_EBACKEND: return text[0] != '\0' ? text : mf_code_sentence(code);
+    case MF_EUNAVAILABLE: return "the device is away";
+    case MF_ENOTFOUND: return "no device, or no artefacts; the log tells more";
+    case MF_EUNPROCESSABLE: return "no program for this model; the log tells more";
+    default: return "it could not be opened; the log tells more";
+    }
+}
+
 static void tell(struct mf_engine_device *out, const struct mf_npu_report *r)
 {
     const struct mf_npu_stats *s = &r->stats;
@@ -24,7 +39,8 @@ static void tell(struct mf_engine_device *out, const struct mf_npu_report *r)
     out->is_there = true;
     (void)snprintf(out->backend, sizeof(out->backend), "%s", r->caps.backend);
     (void)snprintf(out->name, sizeof(out->name), "%s", r->caps.device);
-    (void)snprintf(out->why, sizeof(out->why), "%s", r->health.last.text);
+    (void)snprintf(out->why, sizeof(out->why), "%s",
+                   reason(r->health.last.code, r->health.last.text));
     out->state = state_name(r->health.state);
     out->simulated = r->caps.simulated;
     out->is_verified = r->caps.verified;
@@ -52,6 +68,6 @@ void mf_engine_device(const struct mf_engine *e, struct mf_engine_device *out)
         mf_npu_offload_report(e->npu, &r);
         tell(out, &r);
     } else {
-        (void)snprintf(out->why, sizeof(out->why), "%s", e->npu_why);
+        (void)snprintf(out->why, sizeof(out->why), "%s", reason(e->npu_code, ""));
     }
 }

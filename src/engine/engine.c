@@ -242,7 +242,7 @@ MF_LOOP static int open_model(struct mf_engine *e, struct mf_model *model,
     rc = mf_engine_choose_model(&e->model, e->conf, err);
     if (rc == 0) {
         rc = mf_engine_choose_device(&e->npu, e->model, e->conf, &why);
-        (void)snprintf(e->npu_why, sizeof(e->npu_why), "%s", why.msg);
+        e->npu_code = rc == 0 && why.msg[0] != '\0' ? why.code : 0;
     }
     return rc == 0 || why.msg[0] == '\0' ? rc : mf_err_set(err, rc, "%s", why.msg);
 }

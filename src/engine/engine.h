@@ -167,7 +167,7 @@ struct mf_engine_device {
     double cosine, max_abs_err; /* of the last look at its numbers */
     double agreement;           /* of its vectors with the CPU's */
     uint64_t jobs_ok, jobs_failed, n_offloaded, n_on_cpu, n_checks, n_reopens;
-    char why[MF_ERR_MAX]; /* the last failure */
+    char why[MF_ERR_MAX]; /* the last failure; "": none. No path, no secret in it */
 };
 
 MF_LOOP void mf_engine_device(const struct mf_engine *e, struct mf_engine_device *out);

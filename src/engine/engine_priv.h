@@ -38,7 +38,7 @@ struct mf_engine {
     struct mf_model *model;
     bool owns_model;
     struct mf_npu_offload *npu; /* of our own model; NULL: the CPU computes */
-    char npu_why[MF_ERR_MAX];   /* a device was looked for and not taken */
+    int npu_code;               /* a device was looked for and not taken: why; else 0 */
     struct mf_journal *journal;
     struct mf_store *store;
     struct mf_buffers *buffers;

@@ -22,7 +22,7 @@
 MF_MUST MF_LOOP int mf_engine_choose_model(struct mf_model **out,
                                            const struct mf_conf *conf,
                                            struct mf_err *err);
-/* Before the model's first text. 0 and *out NULL: the CPU computes; err->msg says why
+/* Before the model's first text. 0 and *out NULL: the CPU computes; err says why
  * when a device was looked for and not taken. Close it before the model, after the last
  * text. */
 MF_MUST MF_LOOP int mf_engine_choose_device(struct mf_npu_offload **out,
