@@ -20,6 +20,10 @@ static const struct verb verbs[] = {
      "writes DIR/" MF_NPU_MANIFEST
      " from the xclbin, the *.insts and shapes.json there",
      mf_cmd_npu_manifest},
+    {"verify",
+     "DIR [--model FOLDER] [--backend xrt|twin] [-c FILE] [--set section.key=value]...",
+     "lets a device compute a model beside the CPU and prints one table of it",
+     mf_cmd_npu_verify},
 };
 
 int mf_cmd_npu(int argc, char **argv)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * npu_commands: memfuse npu manifest. argv is what follows the word.
+ * npu_commands: memfuse npu manifest, verify. argv is what follows the word.
  *
  * Owns:    nothing
  * Thread:  the main thread
@@ -13,5 +13,6 @@
 #include "base/base.h"
 
 MF_ANY int mf_cmd_npu_manifest(int argc, char **argv);
+MF_ANY int mf_cmd_npu_verify(int argc, char **argv);
 
 #endif

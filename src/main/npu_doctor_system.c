@@ -220,9 +220,25 @@ static size_t look_at_nodes(struct mf_doctor *d)
 
 /* ---- memlock ---- */
 
-static bool find_memlock(const struct mf_doctor *d, char *soft, size_t n)
+/* The first word behind the name, in the line that begins with it. */
+static bool soft_limit(struct mf_slice line, char *out, size_t n)
 {
     static const char name[] = "Max locked memory";
+    const char *end;
+
+    if (line.n < sizeof(name) || memcmp(line.p, name, sizeof(name) - 1) != 0) {
+        return false;
+    }
+    line = mf_slice_trim(
+        mf_slice_of(line.p + sizeof(name) - 1, line.n - sizeof(name) + 1));
+    end = line.n == 0 ? NULL : memchr(line.p, ' ', line.n);
+    line.n = end == NULL ? line.n : (size_t)(end - line.p);
+    (void)snprintf(out, n, "%.*s", (int)line.n, line.n > 0 ? line.p : "");
+    return true;
+}
+
+static bool find_memlock(const struct mf_doctor *d, char *soft, size_t n)
+{
     struct mf_buf text;
     struct mf_slice rest, line;
     bool found = false;
@@ -231,17 +247,7 @@ static bool find_memlock(const struct mf_doctor *d, char *soft, size_t n)
     if (mf_doctor_read(d, "/proc/self/limits", &text) == 0) {
         rest = mf_slice_of(text.p, text.n);
         while (!found && mf_doctor_next_line(&rest, &line)) {
-            if (line.n > sizeof(name) && memcmp(line.p, name, sizeof(name) - 1) == 0) {
-                struct mf_slice v = mf_slice_trim(
-                    mf_slice_of(line.p + sizeof(name) - 1, line.n - sizeof(name) + 1));
-                size_t len = 0;
-
-                while (len < v.n && v.p[len] != ' ') {
-                    len++;
-                }
-                (void)snprintf(soft, n, "%.*s", (int)len, v.p);
-                found = true;
-            }
+            found = soft_limit(line, soft, n);
         }
     }
     mf_buf_fini(&text);

@@ -14,7 +14,6 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "conf/conf.h"
 #include "npu/offload.h"
 
 #define MF_VERIFY_MIN_COSINE 0.999
@@ -53,16 +52,15 @@ struct mf_verify {
     size_t n_shapes;
     /* the device; has_device: it could be opened */
     struct mf_npu_caps caps;
-    bool has_device;
+    bool has_device, is_verified; /* is_verified: its own canary found it right */
     /* the model; has_model: its numbers are there */
     bool has_model;
     char model[128], precision[16], linear[64];
     size_t n_texts, n_texts_failed;
     double min_cosine, mean_cosine, cpu_min_cosine;
     struct mf_verify_speed speed[MF_VERIFY_SPEEDS];
-    uint32_t min_rows;         /* as in mf_npu_report */
-    double cpu_us, device_us;  /* of m_max rows */
-    struct mf_npu_report used; /* while the model ran on the device */
+    struct mf_npu_report routed; /* as the service would open it: its break-even */
+    struct mf_npu_report used;   /* while everything went to the device */
 };
 
 /* What is asked for on the command line and by the settings. */

@@ -10,7 +10,7 @@
 
 void mf_verify_init(struct mf_verify *v)
 {
-    *v = (struct mf_verify){.min_rows = UINT32_MAX};
+    *v = (struct mf_verify){.routed.min_rows = UINT32_MAX};
     mf_buf_init(&v->failures);
 }
 
@@ -48,7 +48,7 @@ static void add_hiding(const struct mf_verify *v, struct mf_buf *to, const char 
             mf_buf_add_str(to, h->name);
             s += strlen(h->path);
         } else {
-            mf_buf_add_char(to, *s == '\n' ? ' ' : *s);
+            mf_buf_add(to, *s == '\n' ? " " : s, 1);
             s++;
         }
     }
@@ -79,8 +79,8 @@ static void judge_shapes(struct mf_verify *v)
         mf_verify_fail(v, "the canary: %zu of %zu shapes gave wrong numbers", n_wrong,
                        v->n_shapes);
     }
-    if (!v->caps.verified) {
-        mf_verify_fail(v, "the device was opened without a right canary");
+    if (!v->is_verified) {
+        mf_verify_fail(v, "the device's own canary was not right");
     }
 }
 
@@ -168,7 +168,7 @@ static void print_head(const struct mf_verify *v, struct mf_buf *out)
 
 static void print_shapes(const struct mf_verify *v, struct mf_buf *out)
 {
-    mf_buf_addf(out, "\ncanary       %6s %6s %6s  %-8s  %-10s %-10s\n", "m", "k", "n",
+    mf_buf_addf(out, "\ncanary       %6s %6s %6s  %-8s  %-10s %s\n", "m", "k", "n",
                 "epilogue", "cosine", "max error");
     for (size_t i = 0; i < v->n_shapes; i++) {
         const struct mf_verify_shape *s = &v->shapes[i];
@@ -198,13 +198,13 @@ static void print_speed(const struct mf_verify *v, struct mf_buf *out)
                     (double)s->n_rows / (double)s->n_rounds, n / s->cpu_s,
                     n / s->device_s, s->cpu_s / s->device_s);
     }
-    if (v->min_rows == UINT32_MAX) {
+    if (v->routed.min_rows == UINT32_MAX) {
         mf_buf_add_str(out, "break-even   none: the CPU is always faster");
     } else {
-        mf_buf_addf(out, "break-even   %u rows", v->min_rows);
+        mf_buf_addf(out, "break-even   %u rows", v->routed.min_rows);
     }
-    mf_buf_addf(out, " (%u rows: CPU %.0f us, device %.0f us)\n", v->caps.m_max,
-                v->cpu_us, v->device_us);
+    mf_buf_addf(out, " (a batch of %u rows: CPU %.0f us, device %.0f us)\n",
+                v->routed.measured_rows, v->routed.cpu_us, v->routed.npu_us);
 }
 
 static void print_jobs(const struct mf_npu_report *r, struct mf_buf *out)
@@ -238,8 +238,9 @@ void mf_verify_print(const struct mf_verify *v, struct mf_buf *out)
         mf_buf_addf(
             out,
             "cosine       against f32, %zu texts: device min %.6f mean %.6f; CPU "
-            "min %.6f\n",
-            v->n_texts, v->min_cosine, v->mean_cosine, v->cpu_min_cosine);
+            "min %.6f; device against CPU %.6f\n",
+            v->n_texts, v->min_cosine, v->mean_cosine, v->cpu_min_cosine,
+            v->routed.agreement);
         print_speed(v, out);
         print_jobs(&v->used, out);
     }

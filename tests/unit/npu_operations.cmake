@@ -5,5 +5,5 @@ mf_test(npu_doctor
   DEPENDS npu)
 mf_test(npu_verify
   SOURCES unit/test_npu_verify.c ${mf_main}/npu_verify_table.c
-  DEPENDS conf npu)
+  DEPENDS npu)
 target_compile_definitions(test_npu_verify PRIVATE MF_VERSION="0")

@@ -15,10 +15,10 @@ static void fill(struct mf_verify *v)
     v->has_artefacts = v->has_device = v->has_model = true;
     (void)snprintf(v->caps.device, sizeof(v->caps.device), "NPU Strix");
     (void)snprintf(v->generation, sizeof(v->generation), "npu4");
-    v->caps.verified = true;
+    v->is_verified = true;
     v->caps.m_max = 512;
     v->shapes = mf_calloc(2, sizeof(*v->shapes));
-    MF_CHECK(v->shapes != NULL);
+    assert_non_null(v->shapes);
     v->n_shapes = 2;
     for (size_t i = 0; i < 2; i++) {
         v->shapes[i] = (struct mf_verify_shape){.gemm = {.m = 256, .k = 512, .n = 1152},
@@ -30,7 +30,7 @@ static void fill(struct mf_verify *v)
     v->min_cosine = 0.9995;
     v->mean_cosine = 0.9999;
     v->speed[0] = (struct mf_verify_speed){8, 10, 2000, 2.0, 1.0};
-    v->min_rows = 300;
+    v->routed.min_rows = 300;
     v->used.health.state = MF_NPU_READY;
     v->used.n_offloaded = 24;
     v->used.stats.jobs_ok = 24;
@@ -109,8 +109,8 @@ MF_TEST(npu_verify, fails_when_a_shape_is_wrong)
     v.shapes[1].is_good = false;
     check_fails(&v, "1 of 2 shapes gave wrong numbers");
     fill(&v);
-    v.caps.verified = false;
-    check_fails(&v, "without a right canary");
+    v.is_verified = false;
+    check_fails(&v, "own canary was not right");
 }
 
 MF_TEST(npu_verify, fails_below_the_cosine_and_when_it_is_no_number)
@@ -190,7 +190,7 @@ MF_TEST(npu_verify, says_when_the_cpu_is_always_faster)
 
     fill(&v);
     mf_buf_init(&out);
-    v.min_rows = UINT32_MAX;
+    v.routed.min_rows = UINT32_MAX;
     mf_verify_print(&v, &out);
     MF_CHECK(has(&out, "break-even   none: the CPU is always faster"));
     mf_buf_fini(&out);
