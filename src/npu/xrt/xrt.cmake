@@ -12,7 +12,7 @@ endif()
 add_library(mf_npu_xrt_bridge OBJECT ${CMAKE_CURRENT_LIST_DIR}/bridge.cpp)
 set_target_properties(mf_npu_xrt_bridge PROPERTIES CXX_VISIBILITY_PRESET hidden)
 target_include_directories(mf_npu_xrt_bridge PRIVATE ${PROJECT_SOURCE_DIR}/src)
-target_link_libraries(mf_npu_xrt_bridge PRIVATE mf_cxx mf_sanitize mf_harden PUBLIC mf_xrt)
+target_link_libraries(mf_npu_xrt_bridge PRIVATE mf_sanitize mf_harden mf_cxx PUBLIC mf_xrt)
 
 add_library(mf_npu_xrt OBJECT)
 foreach(part device entry job line mem runs verify)
