@@ -17,7 +17,7 @@ endfunction()
 foreach(target fake_xrt fake_xrt_both)
   mf_fake_xrt(${target} npu/fake_xrt.cpp)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${target} PRIVATE mf_cxx mf_xrt mf_sanitize)
+  target_link_libraries(${target} PRIVATE mf_sanitize mf_cxx mf_xrt)
   # Its loops are what tests wait for. Products are not to be fused with sums.
   target_compile_options(${target} PRIVATE -O2 -ffp-contract=off)
 endforeach()
