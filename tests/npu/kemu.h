@@ -14,7 +14,8 @@
  * a command wrote.
  *
  * Faults are those of fake_xrt.cpp, in the same variable MF_FAKE_XRT, read when a
- * context is made: words with commas between, of the N-th command only with @N:
+ * context is made: words with commas between, of the N-th command only with @N, of all
+ * from that on with @N+:
  *   refuse-context  contexts are refused (EINVAL)
  *   no-memory       so are buffers, when there is a context
  *   refuse-start    EXEC_CMD fails
@@ -22,6 +23,7 @@
  *   never           a command does not end
  *   error, abort    a command ends in that state; nothing is written
  *   wrong           one element of the result is wrong
+ *   zeros           all of them are 0
  *   delay=MS        a command takes so much longer
  *   heap=BYTES      so much of the heap can be had
  *   eintr=N         every N-th wait is interrupted

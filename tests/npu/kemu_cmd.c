@@ -122,8 +122,19 @@ static bool read_program(const struct args *args, struct kemu_gemm *g)
            g->epilogue <= 1 && g->layout <= 1;
 }
 
+static void spoil(const struct kemu_gemm *g, const struct kemu_faults *f, uint64_t nth)
+{
+    if (kemu_faults_has(f, "wrong", nth)) {
+        g->c[g->n / 2] += 1 + 2 * g->c[g->n / 2];
+    }
+    if (kemu_faults_has(f, "zeros", nth)) {
+        memset(g->c, 0, (size_t)g->m * g->n * F32);
+    }
+}
+
 /* Without the lock while it computes. */
-static bool multiply(const struct args *args, struct kemu_gemm *g, bool is_wrong)
+static bool multiply(const struct args *args, struct kemu_gemm *g,
+                     const struct kemu_faults *f, uint64_t nth)
 {
     struct kemu_bo *a = kemu_bo_hold(args->a, (uint64_t)g->m * g->k * BF16);
     struct kemu_bo *b = kemu_bo_hold(args->b, (uint64_t)g->k * g->n * BF16);
@@ -137,7 +148,7 @@ static bool multiply(const struct args *args, struct kemu_gemm *g, bool is_wrong
         (void)pthread_mutex_unlock(&kemu_lock);
         is_done = kemu_gemm(g);
         (void)pthread_mutex_lock(&kemu_lock);
-        g->c[g->n / 2] += is_wrong ? 1 + 2 * g->c[g->n / 2] : 0;
+        spoil(g, f, nth);
     }
     kemu_bo_release(a);
     kemu_bo_release(b);
@@ -163,8 +174,7 @@ static uint32_t run(const struct context *context, const struct kemu_bo *packet)
         return ABORTED;
     }
     if (kemu_faults_has(f, "error", nth) || !read_args(packet, &args) ||
-        !read_program(&args, &g) ||
-        !multiply(&args, &g, kemu_faults_has(f, "wrong", nth))) {
+        !read_program(&args, &g) || !multiply(&args, &g, f, nth)) {
         return FAILED;
     }
     return COMPLETED;

@@ -24,15 +24,24 @@ static const char *behind(const char *from, const char *word)
     return from == NULL ? NULL : from + n;
 }
 
+/* `at` stands behind a word: at its end, or at "@N", "@N+". */
+static bool is_of(const char *at, uint64_t nth)
+{
+    char *end;
+    uint64_t n;
+
+    if (*at != '@') {
+        return *at == '\0' || *at == ',';
+    }
+    n = strtoull(at + 1, &end, 10);
+    return n == nth || (*end == '+' && n < nth);
+}
+
 bool kemu_faults_has(const struct kemu_faults *f, const char *word, uint64_t nth)
 {
-    for (const char *p = behind(f->words, word); p != NULL; p = behind(p, word)) {
-        if (*p == '\0' || *p == ',' ||
-            (*p == '@' && strtoull(p + 1, NULL, 10) == nth)) {
-            return true;
-        }
-    }
-    return false;
+    const char *at = behind(f->words, word);
+
+    return at != NULL && is_of(at, nth);
 }
 
 uint64_t kemu_faults_number(const struct kemu_faults *f, const char *word)

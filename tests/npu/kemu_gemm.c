@@ -42,7 +42,9 @@ static float *widen_b(const struct kemu_gemm *g)
 
 /* One row of C: a row of B for each number of A's row, so that each sum grows in the
  * order of k. */
-static void run_row(const struct kemu_gemm *g, uint32_t row, const float *b)
+/* Every test waits for this loop. */
+__attribute__((target_clones("avx2", "default"))) static void
+run_row(const struct kemu_gemm *g, uint32_t row, const float *b)
 {
     const uint16_t *a = g->a + (size_t)row * g->k;
     float *restrict c = g->c + (size_t)row * g->n;

@@ -4,7 +4,7 @@
 # 2.25, see docs/npu-testing.md), with a sysfs that has one NPU. FOLDER is seen as /mnt/run
 # and is the working folder; nothing in ROOM is changed. Without root it needs user
 # namespaces. NPU_ROOM_DEVICE=none: no NPU. Libraries that ROOM lacks come from here.
-# The environment is passed on; libkemu.so of FOLDER is preloaded.
+# NPU_ROOM_MODEL: a folder that is seen as /mnt/model. The environment is passed on; libkemu.so of FOLDER is preloaded.
 set -euo pipefail
 
 if [ "${1:-}" != --inside ]; then
@@ -56,6 +56,10 @@ mount -t tmpfs none "$room/mnt"
 mkdir "$room/mnt/run" "$room/mnt/lib"
 mount --bind "$folder" "$room/mnt/run"
 mount --bind "$libraries" "$room/mnt/lib"
+if [ -n "${NPU_ROOM_MODEL:-}" ]; then
+  mkdir "$room/mnt/model"
+  mount --bind "$NPU_ROOM_MODEL" "$room/mnt/model"
+fi
 
 exec chroot "$room" /usr/bin/env --chdir=/mnt/run \
   LD_LIBRARY_PATH="$libraries:/mnt/lib" LD_PRELOAD=/mnt/run/libkemu.so "$@"

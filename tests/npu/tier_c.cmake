@@ -3,10 +3,14 @@
 set(MF_XRT225_ROOM "" CACHE PATH "a Debian with XRT 2.25 (docs/npu-testing.md)")
 
 if(NOT MF_XRT225_ROOM)
-  add_test(NAME npu.tier_c COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/npu/tier_c.sh
-    ${PROJECT_BINARY_DIR}/tier-c)
-  set_tests_properties(npu.tier_c PROPERTIES LABELS npu TIMEOUT 1800
-    SKIP_RETURN_CODE 77)
+  foreach(name tier_c tier_c_serve)
+    add_test(NAME npu.${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/npu/${name}.sh
+      ${PROJECT_BINARY_DIR}/tier-c)
+    set_tests_properties(npu.${name} PROPERTIES LABELS npu TIMEOUT 1800
+      SKIP_RETURN_CODE 77)
+  endforeach()
+  # It goes on with what the first has built.
+  set_tests_properties(npu.tier_c_serve PROPERTIES DEPENDS npu.tier_c)
   return()
 endif()
 
