@@ -27,8 +27,8 @@ float mf_npu_float(uint16_t v)
     return f;
 }
 
-size_t mf_npu_pack_at(enum mf_npu_layout layout, uint32_t k, uint32_t n, uint32_t row,
-                      uint32_t col)
+size_t mf_npu_pack_at(enum mf_npu_layout layout, MF_UNUSED uint32_t k, uint32_t n,
+                      uint32_t row, uint32_t col)
 {
     size_t tile;
 
