@@ -96,8 +96,9 @@ target_compile_features(mf_cxx INTERFACE cxx_std_17)
 target_compile_options(mf_cxx INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;
   -Wundef;-Wvla;-Wformat=2;-Wpointer-arith;-Wcast-qual>)
 if(MF_SANITIZE STREQUAL "address")
-  # Its runtime is in no program that is linked as C.
-  target_compile_options(mf_cxx INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>)
+  # Their runtime is in no program that is linked as C.
+  target_compile_options(mf_cxx INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>
+    $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-fno-sanitize=function>)
 endif()
 if(MF_WERROR)
   target_compile_options(mf_cxx INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
