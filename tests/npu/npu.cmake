@@ -46,6 +46,9 @@ function(mf_xrt_test name module)
     KIT_FAKE_BETWEEN="${fakes}/fake_xrt_between/${fake_name}"
     KIT_FAKE_BOTH="${fakes}/fake_xrt_both/${fake_name}"
     MF_XRT_GENERATION="${MF_XRT_GENERATION}")
+  if(MF_SANITIZE) # clang's looks for the exceptions of C++ when the program starts
+    target_link_libraries(test_${name} PRIVATE -Wl,--no-as-needed -lstdc++)
+  endif()
   add_dependencies(test_${name} ${module} fake_xrt fake_xrt_future fake_xrt_between
                    fake_xrt_both)
 endfunction()
