@@ -261,10 +261,12 @@ static bool open_offload(struct bench *b, const struct mf_verify_ask *ask,
     return true;
 }
 
-/* Where the service would draw the line; then everything goes to the device. */
+/* Beside the precision that the CPU chose before: chosen anew by its speed, it might be
+ * another. Where the service would draw the line; then everything goes to the device.
+ */
 static bool open_device(struct bench *b, const struct mf_verify_ask *ask)
 {
-    if (!open_encoder(b, wish_of(ask->precision), &b->with_device) ||
+    if (!open_encoder(b, wish_of(b->v->precision), &b->with_device) ||
         !open_offload(b, ask, 0)) {
         return false;
     }
