@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "hub/find.h"
 #include "npu/remote.h"
-#include "npu/twin.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,12 +92,13 @@ static const char *set_or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-/* The vendor's library lives in a process of its own. */
+/* The vendor's library lives in a process of its own; what plays it, too. */
 static const struct mf_npu_backend *backend_of(const struct mf_conf *conf)
 {
-    static const struct mf_npu_remote_conf remote = {.inner = "xrt"};
+    static const struct mf_npu_remote_conf xrt = {.inner = "xrt"};
+    static const struct mf_npu_remote_conf twin = {.inner = "twin"};
 
-    return conf->embed_npu_simulated ? mf_npu_twin() : mf_npu_remote(&remote);
+    return mf_npu_remote(conf->embed_npu_simulated ? &twin : &xrt);
 }
 
 static int open_device(struct mf_npu_offload **out, struct mf_model *model,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""embed.device: the service on a device that this CPU plays, compared with the CPU alone."""
+"""embed.device: the service on a device that this CPU plays, in a helper process,
+compared with the CPU alone."""
 import os
 
 import pytest
