@@ -309,7 +309,7 @@ static void attach(struct mf_npu_offload *o, size_t rows)
  * for the vectors' sake. */
 static int measure(struct mf_npu_offload *o)
 {
-    struct measured m[MF_NPU_MAX_BUCKETS];
+    struct measured m[MF_NPU_MAX_BUCKETS] = {{0}};
     const struct rig *r = o->rig;
     uint32_t biggest = r->bucket[r->n_buckets - 1];
     double agreement = 1;

@@ -19,6 +19,7 @@ static int take_id(struct mf_npu_dev *dev, uint32_t *id)
 
 void mf_remote_mem_msg(const struct mf_npu_mem *mem, struct mf_npu_msg_mem *m)
 {
+    MF_ASSERT(mem != NULL);
     *m = (struct mf_npu_msg_mem){mem->id, mem->kind, mem->span.at, mem->bytes};
 }
 

@@ -315,6 +315,7 @@ static int twin_weight_pack(struct mf_npu_dev *dev, const struct mf_npu_gemm *g,
     int rc = twin_mem_new(dev, MF_NPU_MEM_WEIGHT, bytes, out, err);
 
     if (rc == 0) {
+        MF_ASSERT(*out != NULL);
         mf_npu_pack_weight((uint16_t *)(void *)(*out)->host, dev->layout, g->k, g->n, w,
                            ld, g->k, g->n, NULL);
         rc = twin_mem_flush(*out, 0, bytes);
