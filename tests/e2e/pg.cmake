@@ -45,6 +45,8 @@ foreach(name IN LISTS MF_PG_MAIN_PATH)
   mf_pg_pytest(${name} citus VERSIONS citus ENVIRONMENT ${MF_PG_SMALL})
 endforeach()
 mf_pg_pytest(pgproxy e2e VERSIONS 15 18)
+mf_pg_pytest(pg_same e2e VERSIONS 15 18)
+mf_pg_pytest(pg_same citus VERSIONS citus)
 mf_pg_pytest(pg_faults e2e VERSIONS 18)
 mf_pg_pytest(pg_faults more VERSIONS 15)
 mf_pg_pytest(pg_faults torture-pg VERSIONS 15 18 TIMEOUT 21600
