@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions to a user of 10,000 messages: resident, and the first one after a start:
-query.py BUILD_DIR. One connection; the client's own share is told by the health route."""
+query.py BUILD_DIR. One connection; the client's own share is told by the health route. Beside
+a Postgres of its own (bench/pg_query.sh) the messages are there."""
+import os
 import random
 import sys
 import time
@@ -11,6 +13,9 @@ MESSAGES = 10_000
 BATCH = 100
 QUESTIONS = 2000
 COLD_USERS = 5
+DSN = os.environ.get("MF_TEST_DSN")
+STORE = ["store.backend=postgres", f"store.postgres.dsn={DSN}"] if DSN else []
+COLD_MS = 100 if DSN else 50
 
 
 def fill(server, sessions, rng):
@@ -45,7 +50,7 @@ def percentiles(ms):
 def main(build, folder):
     rng = random.Random(11)
     v = Verdicts()
-    server = Server(build, folder + "/data")
+    server = Server(build, folder + "/data", *STORE)
     sessions = make_sessions(server.port, COLD_USERS)
     fill(server, sessions, rng)
     server.stop()
@@ -68,8 +73,9 @@ def main(build, folder):
           f"p99 {p99:.3f} ms, {cpu_us:.0f} us of CPU each; health: p50 {floor:.3f} ms")
     print(f"first question of {COLD_USERS} users after a start: "
           + ", ".join(f"{x:.1f}" for x in cold) + " ms")
-    v.say("resident query p50", p50, "ms", 1, at_most=True)
-    v.say("cold first query, median", median(cold), "ms", 50, at_most=True)
+    if not DSN:
+        v.say("resident query p50", p50, "ms", 1, at_most=True)
+    v.say("cold first query, median", median(cold), "ms", COLD_MS, at_most=True)
     wire.close()
     server.stop()
     v.end()

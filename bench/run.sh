@@ -36,7 +36,7 @@ for script in start query ingest sustained; do
   "$venv/bin/python" "bench/$script.py" "$build"
 done
 
-for script in pg_flush pg_backlog; do
+for script in pg_flush pg_query pg_backlog; do
   echo
   echo "==== $script"
   "bench/$script.sh" "$build"
