@@ -119,10 +119,16 @@
   X(UINT, journal_checkpoint_pages, "journal.checkpoint_pages", 4096, 100, 1000000, "WAL pages (8 KiB) before a checkpoint step") \
   X(BOOL, journal_accept_loss, "journal.accept_loss", false, 0, 0,                                                 \
     "start although records of the journal are damaged (they are saved aside)")                                    \
-  X(BOOL, embed_npu_simulated, "embed.npu.simulated", false, 0, 0,                                                 \
-    "for tests and trials: the CPU plays the NPU, slowly; never reported as hardware")                             \
   X(BOOL, embed_auto_truncate, "embed.auto_truncate", false, 0, 0,                                                 \
     "texts longer than the model reads are cut, when a request for vectors does not say; false: refused")          \
+  X(BOOL, embed_npu_simulated, "embed.npu.simulated", false, 0, 0,                                                 \
+    "for tests and trials: the CPU plays the NPU, slowly; never reported as hardware")                             \
+  X(STR,  embed_npu_dir, "embed.npu.dir", "", 0, 4096,                                                             \
+    "folder of the NPU's artefacts with their manifest.json (`memfuse npu manifest`)")                             \
+  X(STR,  embed_npu_module, "embed.npu.module", "", 0, 4096,                                                       \
+    "folder of the modules npu-xrt-*.so; empty: where they were installed")                                        \
+  X(UINT, embed_npu_min_rows, "embed.npu.min_rows", 0, 0, 1000000,                                                 \
+    "batches of fewer tokens stay on the CPU; 0: measured at the start")                                           \
   X(STR,  embed_model, "embed.model", "auto", 1, 4096,                                                             \
     "a model's folder, a .gguf file, or `hash`, which is built in and compares words, not meanings; "               \
     "`auto`: the folder models/all-MiniLM-L6-v2 here or in data.dir where there is one, else `hash`")               \
@@ -131,12 +137,6 @@
   X(ENUM, embed_device, "embed.device", "auto", "auto|cpu|npu", 0,                                                 \
     "where a model's products are computed; `npu`: on the NPU, and no start without; `auto`: there when embed.npu.dir " \
     "is set and it computes right, else on the CPU")                                                               \
-  X(STR,  embed_npu_dir, "embed.npu.dir", "", 0, 4096,                                                             \
-    "folder of the NPU's artefacts with their manifest.json (`memfuse npu manifest`)")                             \
-  X(STR,  embed_npu_module, "embed.npu.module", "", 0, 4096,                                                       \
-    "folder of the modules npu-xrt-*.so; empty: where they were installed")                                        \
-  X(UINT, embed_npu_min_rows, "embed.npu.min_rows", 0, 0, 1000000,                                                 \
-    "batches of fewer tokens stay on the CPU; 0: measured at the start")                                           \
   X(UINT, embed_max_concurrent, "embed.max_concurrent", 0, 0, 64,                                           \
     "embedding jobs at once; 0: as many as cores for a model that computes, else 2")                               \
   X(TIME, embed_timeout_ms, "embed.timeout", 30000, 10, 3600000, "of one text, waiting not counted")               \
