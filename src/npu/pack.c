@@ -40,58 +40,37 @@ size_t mf_npu_pack_at(enum mf_npu_layout layout, MF_UNUSED uint32_t k, uint32_t 
     return tile * TILE * TILE + (size_t)(row % TILE) * TILE + col % TILE;
 }
 
-struct packed {
-    uint16_t *to;
-    enum mf_npu_layout layout;
-    uint32_t k, n;
-};
-
-/* What lies behind each other in a row of B: all of it, or the row of a tile. */
-static void put_row(const struct packed *p, uint32_t row, const float *from,
-                    uint32_t n_used)
+static void put_run(uint16_t *to, const float *from, uint32_t n)
 {
-    uint32_t run = p->layout == MF_NPU_LAYOUT_PLAIN ? n_used : TILE;
+    for (uint32_t i = 0; i < n; i++) {
+        to[i] = mf_npu_bf16(from[i]);
+    }
+}
 
-    for (uint32_t col = 0; col < n_used; col += run) {
-        uint16_t *at = p->to + mf_npu_pack_at(p->layout, p->k, p->n, row, col);
-        uint32_t end = mf_min(run, n_used - col);
+void mf_npu_pack_weight(uint16_t *to, enum mf_npu_layout layout, uint32_t k, uint32_t n,
+                        const float *w, size_t ld)
+{
+    /* What lies behind each other in a row of B: all of it, or the row of a tile. */
+    uint32_t run = layout == MF_NPU_LAYOUT_PLAIN ? n : TILE;
 
-        for (uint32_t i = 0; i < end; i++) {
-            at[i] = mf_npu_bf16(from[col + i]);
+    MF_ASSERT(layout == MF_NPU_LAYOUT_PLAIN || (k % TILE == 0 && n % TILE == 0));
+    for (uint32_t row = 0; row < k; row++) {
+        for (uint32_t col = 0; col < n; col += run) {
+            put_run(to + mf_npu_pack_at(layout, k, n, row, col), w + row * ld + col,
+                    run);
         }
     }
 }
 
-/* NOLINTNEXTLINE(readability-function-size): nine plain parameters, see the header */
-void mf_npu_pack_weight(uint16_t *to, enum mf_npu_layout layout, uint32_t k, uint32_t n,
-                        const float *w, size_t ld, uint32_t k_used, uint32_t n_used,
-                        const float *bias)
-{
-    const struct packed p = {.to = to, .layout = layout, .k = k, .n = n};
-
-    MF_ASSERT(k_used <= k && n_used <= n && (bias == NULL || k_used < k));
-    MF_ASSERT(layout == MF_NPU_LAYOUT_PLAIN || (k % TILE == 0 && n % TILE == 0));
-    memset(to, 0, (size_t)k * n * sizeof(*to));
-    for (uint32_t row = 0; row < k_used; row++) {
-        put_row(&p, row, w + row * ld, n_used);
-    }
-    if (bias != NULL) {
-        put_row(&p, k_used, bias, n_used);
-    }
-}
-
-/* NOLINTNEXTLINE(readability-function-size): seven plain parameters, see the header */
-void mf_npu_pack_rows(uint16_t *to, uint32_t k, const float *x, size_t ld, size_t rows,
+void mf_npu_pack_rows(uint16_t *to, uint32_t k, const float *x, size_t rows,
                       uint32_t k_used, bool has_bias)
 {
     MF_ASSERT(k_used <= k && (!has_bias || k_used < k));
     for (size_t row = 0; row < rows; row++) {
         uint16_t *out = to + row * k;
-        const float *in = x + row * ld;
+        const float *in = x + row * k_used;
 
-        for (uint32_t i = 0; i < k_used; i++) {
-            out[i] = mf_npu_bf16(in[i]);
-        }
+        put_run(out, in, k_used);
         memset(out + k_used, 0, (size_t)(k - k_used) * sizeof(*out));
         if (has_bias) {
             out[k_used] = ONE;

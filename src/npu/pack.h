@@ -7,7 +7,7 @@
  * within a tile row by row.
  *
  * Bias: where k is padded, the first column of A's padding holds ones and that row of
- * B the bias; so the device adds it before its epilogue.
+ * B the bias (whoever pads B puts it there); so the device adds it before its epilogue.
  *
  * Owns:    nothing
  * Thread:  any
@@ -20,17 +20,15 @@
 #include "base/base.h"
 #include "npu/manifest.h"
 
-/* k x n bf16 in `layout`; `w`: k_used x n_used floats, ld a row; the rest 0. `bias`
- * (n_used floats, or NULL) becomes row k_used: then k > k_used. */
+/* k x n bf16 in `layout` from k x n floats, ld a row. */
 MF_ANY void mf_npu_pack_weight(uint16_t *to, enum mf_npu_layout layout, uint32_t k,
-                               uint32_t n, const float *w, size_t ld, uint32_t k_used,
-                               uint32_t n_used, const float *bias);
+                               uint32_t n, const float *w, size_t ld);
 /* The number of B at (row, col) in a packed weight. */
 MF_ANY size_t mf_npu_pack_at(enum mf_npu_layout layout, uint32_t k, uint32_t n,
                              uint32_t row, uint32_t col);
 /* rows x k bf16 from rows x k_used floats; has_bias: column k_used is 1. */
-MF_ANY void mf_npu_pack_rows(uint16_t *to, uint32_t k, const float *x, size_t ld,
-                             size_t rows, uint32_t k_used, bool has_bias);
+MF_ANY void mf_npu_pack_rows(uint16_t *to, uint32_t k, const float *x, size_t rows,
+                             uint32_t k_used, bool has_bias);
 MF_ANY uint16_t mf_npu_bf16(float v);
 MF_ANY float mf_npu_float(uint16_t v);
 

@@ -317,7 +317,7 @@ static int twin_weight_pack(struct mf_npu_dev *dev, const struct mf_npu_gemm *g,
     if (rc == 0) {
         MF_ASSERT(*out != NULL);
         mf_npu_pack_weight((uint16_t *)(void *)(*out)->host, dev->layout, g->k, g->n, w,
-                           ld, g->k, g->n, NULL);
+                           ld);
         rc = twin_mem_flush(*out, 0, bytes);
     }
     return rc;

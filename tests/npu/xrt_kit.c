@@ -127,7 +127,7 @@ void kit_product_init_at(struct kit_product *p, const struct mf_npu_backend *b,
     p->a = mem_new(b, dev, MF_NPU_MEM_IN, at + (size_t)g->m * g->k * 2);
     p->c = mem_new(b, dev, MF_NPU_MEM_OUT, at + (size_t)g->m * g->n * 4);
     mf_npu_pack_rows((uint16_t *)(void *)((char *)b->mem_map(p->a) + at), g->k,
-                     p->a_numbers, g->k, g->m, g->k, false);
+                     p->a_numbers, g->m, g->k, false);
 }
 
 void kit_product_init(struct kit_product *p, const struct mf_npu_backend *b,

@@ -88,7 +88,7 @@ MF_TEST(npu_pack, gives_back_what_bf16_can_hold)
 /* ---- weights ---- */
 
 struct weight {
-    uint32_t k, n, k_used, n_used;
+    uint32_t k, n;
     size_t ld;
     float *w, *bias;
     uint16_t *out;
@@ -99,20 +99,15 @@ static float some(size_t i)
     return sinf((float)i * 1.37F) * (float)(1 + i % 5);
 }
 
-static struct weight weight_new(uint32_t k, uint32_t n, uint32_t k_used,
-                                uint32_t n_used, size_t ld)
+static struct weight weight_new(uint32_t k, uint32_t n, size_t ld)
 {
-    struct weight w = {.k = k, .n = n, .k_used = k_used, .n_used = n_used, .ld = ld};
+    struct weight w = {.k = k, .n = n, .ld = ld};
 
-    w.w = calloc((size_t)k_used * ld + 1, sizeof(float));
-    w.bias = calloc(n_used, sizeof(float));
+    w.w = calloc((size_t)k * ld + 1, sizeof(float));
     w.out = malloc((size_t)k * n * sizeof(uint16_t));
-    assert_true(w.w != NULL && w.bias != NULL && w.out != NULL);
-    for (size_t i = 0; i < (size_t)k_used * ld; i++) {
+    assert_true(w.w != NULL && w.out != NULL);
+    for (size_t i = 0; i < (size_t)k * ld; i++) {
         w.w[i] = some(i);
-    }
-    for (size_t i = 0; i < n_used; i++) {
-        w.bias[i] = some(i + 7777);
     }
     memset(w.out, 0xab, (size_t)k * n * sizeof(uint16_t));
     return w;
@@ -121,7 +116,6 @@ static struct weight weight_new(uint32_t k, uint32_t n, uint32_t k_used,
 static void weight_free(struct weight *w)
 {
     free(w->w);
-    free(w->bias);
     free(w->out);
 }
 
@@ -140,60 +134,48 @@ static size_t place(enum mf_npu_layout layout, uint32_t n, uint32_t row, uint32_
     return at;
 }
 
-static uint16_t expected(const struct weight *w, uint32_t row, uint32_t col,
-                         bool has_bias)
+static void check_weight(enum mf_npu_layout layout, struct weight w)
 {
-    if (col >= w->n_used || row > w->k_used || (row == w->k_used && !has_bias)) {
-        return 0;
-    }
-    return nearest(row == w->k_used ? w->bias[col] : w->w[row * w->ld + col]);
-}
-
-static void check_weight(enum mf_npu_layout layout, struct weight w, bool has_bias)
-{
-    mf_npu_pack_weight(w.out, layout, w.k, w.n, w.w, w.ld, w.k_used, w.n_used,
-                       has_bias ? w.bias : NULL);
+    mf_npu_pack_weight(w.out, layout, w.k, w.n, w.w, w.ld);
     for (uint32_t row = 0; row < w.k; row++) {
         for (uint32_t col = 0; col < w.n; col++) {
             size_t at = place(layout, w.n, row, col);
 
             MF_CHECK_INT(mf_npu_pack_at(layout, w.k, w.n, row, col), at);
-            MF_CHECK_INT(w.out[at], expected(&w, row, col, has_bias));
+            MF_CHECK_INT(w.out[at], nearest(w.w[row * w.ld + col]));
         }
     }
     weight_free(&w);
 }
 
-MF_TEST(npu_pack, puts_weights_bias_and_zeros_in_their_places_plainly)
+MF_TEST(npu_pack, puts_weights_in_their_places_plainly)
 {
-    check_weight(MF_NPU_LAYOUT_PLAIN, weight_new(16, 24, 9, 17, 20), true);
-    check_weight(MF_NPU_LAYOUT_PLAIN, weight_new(16, 24, 9, 17, 17), false);
-    check_weight(MF_NPU_LAYOUT_PLAIN, weight_new(8, 8, 8, 8, 8), false);
-    check_weight(MF_NPU_LAYOUT_PLAIN, weight_new(5, 3, 4, 3, 3), true);
+    check_weight(MF_NPU_LAYOUT_PLAIN, weight_new(16, 24, 27));
+    check_weight(MF_NPU_LAYOUT_PLAIN, weight_new(8, 8, 8));
+    check_weight(MF_NPU_LAYOUT_PLAIN, weight_new(5, 3, 3));
 }
 
-MF_TEST(npu_pack, puts_weights_bias_and_zeros_in_their_places_in_tiles)
+MF_TEST(npu_pack, puts_weights_in_their_places_in_tiles)
 {
-    check_weight(MF_NPU_LAYOUT_TILED_8X8, weight_new(16, 24, 9, 17, 20), true);
-    check_weight(MF_NPU_LAYOUT_TILED_8X8, weight_new(24, 16, 23, 16, 16), true);
-    check_weight(MF_NPU_LAYOUT_TILED_8X8, weight_new(24, 16, 8, 3, 3), false);
-    check_weight(MF_NPU_LAYOUT_TILED_8X8, weight_new(8, 8, 8, 8, 9), false);
+    check_weight(MF_NPU_LAYOUT_TILED_8X8, weight_new(16, 24, 27));
+    check_weight(MF_NPU_LAYOUT_TILED_8X8, weight_new(24, 16, 16));
+    check_weight(MF_NPU_LAYOUT_TILED_8X8, weight_new(8, 8, 9));
 }
 
 MF_TEST(npu_pack, pads_rows_with_one_for_the_bias_and_zeros)
 {
     uint16_t out[3 * 16 + 1];
-    float x[3 * 11];
+    float x[3 * 10];
 
     for (size_t i = 0; i < mf_countof(x); i++) {
         x[i] = some(i);
     }
     for (int has_bias = 0; has_bias <= 1; has_bias++) {
         memset(out, 0xab, sizeof(out));
-        mf_npu_pack_rows(out, 16, x, 11, 3, 10, has_bias);
+        mf_npu_pack_rows(out, 16, x, 3, 10, has_bias);
         for (size_t i = 0; i < (size_t)3 * 16; i++) {
             size_t col = i % 16;
-            uint16_t want = col < 10                ? nearest(x[i / 16 * 11 + col])
+            uint16_t want = col < 10                ? nearest(x[i / 16 * 10 + col])
                             : has_bias && col == 10 ? 0x3f80
                                                     : 0;
 
@@ -206,17 +188,18 @@ MF_TEST(npu_pack, pads_rows_with_one_for_the_bias_and_zeros)
 /* What it is for: the device's own product has the bias in it. */
 MF_TEST(npu_pack, makes_a_product_that_holds_the_bias)
 {
-    struct weight w = weight_new(16, 8, 10, 8, 8);
+    struct weight w = weight_new(16, 8, 8); /* 10 rows, the bias, and what meets zeros */
     float x[10];
     uint16_t a[16];
 
     for (size_t i = 0; i < mf_countof(x); i++) {
         x[i] = some(i + 99);
     }
-    mf_npu_pack_weight(w.out, MF_NPU_LAYOUT_TILED_8X8, 16, 8, w.w, 8, 10, 8, w.bias);
-    mf_npu_pack_rows(a, 16, x, 10, 1, 10, true);
+    mf_npu_pack_weight(w.out, MF_NPU_LAYOUT_TILED_8X8, 16, 8, w.w, 8);
+    mf_npu_pack_rows(a, 16, x, 1, 10, true);
     for (uint32_t col = 0; col < 8; col++) {
-        double is = 0, want = w.bias[col], mass = fabs((double)w.bias[col]);
+        double bias = (double)w.w[(size_t)10 * 8 + col];
+        double is = 0, want = bias, mass = fabs(bias);
 
         for (uint32_t k = 0; k < 16; k++) {
             is += (double)mf_npu_float(a[k]) *

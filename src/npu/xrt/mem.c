@@ -138,8 +138,7 @@ int mf_xrt_weight_pack(struct mf_npu_dev *dev, const struct mf_npu_gemm *g,
     if (rc < 0) {
         return rc;
     }
-    mf_npu_pack_weight(mem->map, dev->manifest.layout, g->k, g->n, w, ld, g->k, g->n,
-                       NULL);
+    mf_npu_pack_weight(mem->map, dev->manifest.layout, g->k, g->n, w, ld);
     rc = mf_xrt_mem_flush(mem, 0, bytes);
     if (rc < 0) {
         mf_xrt_mem_put(mem);
