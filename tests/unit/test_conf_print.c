@@ -167,7 +167,7 @@ MF_TEST(conf_print, a_dsn_is_shown_without_its_password)
     check_shown("host=/run dbname=x", "host=/run dbname=x");
     check_shown("host=a password=s3cret user=me", "host=a password=*** user=me");
     check_shown("password = 's3 c\\'ret'  user='a b'", "password = *** user='a b'");
-    check_shown("passfile=/home/me/.pgpass", "passfile=/home/me/.pgpass");
+    check_shown("passfile=/srv/x/.pgpass", "passfile=/srv/x/.pgpass");
 }
 
 /* libpq takes or refuses each of these in its own way; none shows the secret. */
