@@ -91,12 +91,12 @@ MF_LOOP static bool was_told(const struct mf_delta *d,
     return false;
 }
 
-MF_LOOP static int put_row(struct mf_delta *d, const struct mf_store_search_row *row,
-                           struct mf_userbuf *u)
+MF_LOOP static int put_row(struct mf_holder *h, size_t i, struct mf_userbuf *u)
 {
+    struct mf_delta *d = h->delta;
+    const struct mf_store_search_row *row = &d->req.rows[i];
     struct mf_entry_msg *m = u == NULL ? NULL : mf_userbuf_find_seq(u, row->seq);
     struct mf_shelf_row put = {row->seq, row->session_id, row->agent_id, row->search};
-    int rc;
 
     if (m != NULL) {
         d->left_some = d->left_some ||
@@ -107,42 +107,7 @@ MF_LOOP static int put_row(struct mf_delta *d, const struct mf_store_search_row 
         d->left_some = true;
         return 0;
     }
-    rc = mf_shelf_take(d->h->shelf, &put);
-    if (rc < 0 && rc != MF_ENOMEM) {
-        mf_log_limited(MF_LOG_WARN, "search_record_refused", "seq=%llu code=%s",
-                       (unsigned long long)row->seq, mf_code_name(rc));
-        rc = 0;
-    }
-    return rc;
-}
-
-/* Whether the delta is at its end. Many records are not left standing in a lent shelf's
- * line, which would be done in one go: they wait until it is back. */
-MF_LOOP static bool put_part(struct mf_holder *h)
-{
-    struct mf_library *lib = h->lib;
-    struct mf_delta *d = h->delta;
-    struct mf_userbuf *u;
-    int rc = 0;
-
-    if (d->req.n_rows > MF_TURN_ROWS && mf_shelf_is_lent(h->shelf)) {
-        return false; /* the scan's end wants a turn */
-    }
-    u = mf_userbuf_find(lib->buffers, mf_id_slice(&h->user_id));
-    for (; rc == 0 && !d->has_lost_told && d->at < d->req.n_rows && lib->budget > 0;
-         d->at++, lib->budget--) {
-        rc = put_row(d, &d->req.rows[d->at], u);
-    }
-    if (rc < 0) { /* another shelf will have it */
-        mf_holder_drop(h);
-        return false;
-    }
-    mf_holder_account(h);
-    if (!d->has_lost_told && d->at < d->req.n_rows) {
-        mf_holder_want_turn(h);
-        return false;
-    }
-    return true;
+    return mf_holder_judge_put(row->seq, mf_shelf_take(h->shelf, &put));
 }
 
 /* A delta that could not be judged counts for nobody: those who wait get another. */
@@ -246,9 +211,11 @@ MF_LOOP static bool is_wanted(const struct mf_holder *h)
 
 void mf_delta_step(struct mf_holder *h)
 {
+    struct mf_delta *d = h->delta;
     int rc;
 
-    if (h->delta != NULL && h->delta->is_read && put_part(h)) {
+    if (d != NULL && d->is_read &&
+        (d->has_lost_told || mf_holder_put_part(h, put_row, &d->at, d->req.n_rows))) {
         finish(h);
     }
     if (h->is_gone || h->delta != NULL || !is_wanted(h)) {

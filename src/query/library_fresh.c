@@ -9,7 +9,6 @@
  */
 #include "query/library_priv.h"
 
-#include "base/log.h"
 #include "recall/grow.h"
 
 /* A part of what is new to a shelf. */
@@ -217,52 +216,29 @@ static void on_built(struct mf_job *job, int status)
     mf_holder_want_turn(h);
 }
 
-MF_LOOP static int put_row(struct mf_holder *h, const struct mf_pending_row *row,
-                           struct mf_userbuf *u)
+MF_LOOP static int put_row(struct mf_holder *h, size_t i, struct mf_userbuf *u)
 {
+    const struct mf_pending_row *row = &h->fresh->rows.rows[i];
     struct mf_entry_msg *m = u == NULL ? NULL : mf_userbuf_find_seq(u, row->seq);
     const struct mf_item *it = row->item;
     const struct mf_buf *rec;
-    int rc;
 
     if (m == NULL) {
         return 0;
     }
     rec = m->search.n > 0 ? &m->search : &row->rec;
-    rc = mf_shelf_put(h->shelf, row->seq, it->session_id, it->agent_id,
-                      mf_slice_of(rec->p, rec->n));
-    if (rc < 0 && rc != MF_ENOMEM) {
-        mf_log_limited(MF_LOG_WARN, "search_record_refused", "seq=%llu code=%s",
-                       (unsigned long long)row->seq, mf_code_name(rc));
-        rc = 0;
-    }
-    return rc;
+    return mf_holder_judge_put(row->seq,
+                               mf_shelf_put(h->shelf, row->seq, it->session_id,
+                                            it->agent_id, mf_slice_of(rec->p, rec->n)));
 }
 
-/* Whether all are put. Many records at once are not left standing in a lent shelf's
- * line, which would be done in one go: they wait until it is back. */
+/* Whether all are put. */
 MF_LOOP static bool put_part(struct mf_holder *h)
 {
-    struct mf_library *lib = h->lib;
     struct mf_fresh *f = h->fresh;
-    struct mf_userbuf *u;
-    int rc = 0;
 
-    if (f->is_building || (f->rows.n > MF_TURN_ROWS && mf_shelf_is_lent(h->shelf))) {
-        return false; /* the job's end, or the scan's, wants a turn */
-    }
-    u = mf_userbuf_find(lib->buffers, mf_id_slice(&h->user_id));
-    for (; rc == 0 && f->at < f->rows.n && lib->budget > 0; f->at++, lib->budget--) {
-        rc = put_row(h, &f->rows.rows[f->at], u);
-    }
-    if (rc < 0) { /* another shelf will have it */
-        mf_holder_drop(h);
-        return false;
-    }
-    mf_holder_account(h);
-    if (f->at < f->rows.n) {
-        mf_holder_want_turn(h);
-        return false;
+    if (f->is_building || !mf_holder_put_part(h, put_row, &f->at, f->rows.n)) {
+        return false; /* the job's end wants a turn */
     }
     h->mark = f->upto;
     mf_fresh_abandon(h);

@@ -2,6 +2,7 @@
 /* What the library knows of one user: made, counted, evicted, forgotten. */
 #include "query/library_priv.h"
 
+#include "base/log.h"
 #include "base/stat.h"
 #include "recall/grow.h"
 
@@ -138,6 +139,42 @@ void mf_holder_drop(struct mf_holder *h)
         mf_run_restart(mf_container_of(k, struct mf_run, link));
     }
     mf_holder_want_turn(h);
+}
+
+int mf_holder_judge_put(uint64_t seq, int rc)
+{
+    if (rc == 0 || rc == MF_ENOMEM) {
+        return rc;
+    }
+    mf_log_limited(MF_LOG_WARN, "search_record_refused", "seq=%llu code=%s",
+                   (unsigned long long)seq, mf_code_name(rc));
+    return 0;
+}
+
+bool mf_holder_put_part(struct mf_holder *h, mf_holder_put_fn *put, size_t *at,
+                        size_t n)
+{
+    struct mf_library *lib = h->lib;
+    struct mf_userbuf *u;
+    int rc = 0;
+
+    if (n > MF_TURN_ROWS && mf_shelf_is_lent(h->shelf)) {
+        return false; /* the scan's end wants a turn */
+    }
+    u = mf_userbuf_find(lib->buffers, mf_id_slice(&h->user_id));
+    for (; rc == 0 && *at < n && lib->budget > 0; (*at)++, lib->budget--) {
+        rc = put(h, *at, u);
+    }
+    if (rc < 0) { /* another shelf will have it */
+        mf_holder_drop(h);
+        return false;
+    }
+    mf_holder_account(h);
+    if (*at < n) {
+        mf_holder_want_turn(h);
+        return false;
+    }
+    return true;
 }
 
 void mf_holder_free(struct mf_holder *h)

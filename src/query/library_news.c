@@ -14,13 +14,9 @@
  * so nothing is wrong. */
 MF_LOOP static void changed(struct mf_holder *h, uint64_t seq, int rc)
 {
-    if (rc == MF_ENOMEM) {
+    if (rc != MF_ENOTFOUND && mf_holder_judge_put(seq, rc) < 0) {
         mf_holder_drop(h);
         return;
-    }
-    if (rc < 0 && rc != MF_ENOTFOUND) {
-        mf_log_limited(MF_LOG_WARN, "search_record_refused", "seq=%llu code=%s",
-                       (unsigned long long)seq, mf_code_name(rc));
     }
     mf_holder_account(h);
 }

@@ -160,6 +160,16 @@ MF_LOOP void mf_holder_drop(struct mf_holder *h);
 MF_LOOP void mf_holder_fail_waiting(struct mf_holder *h, int rc);
 MF_LOOP void mf_holder_free(struct mf_holder *h);
 MF_LOOP void mf_holder_note_gone(struct mf_holder *h, uint64_t seq);
+/* What came of putting a record, logged: 0 (also when it was refused) or MF_ENOMEM. */
+MF_MUST MF_LOOP int mf_holder_judge_put(uint64_t seq, int rc);
+/* Puts rows from *at on, of n, with row `i` on the shelf by `put`, in which `u` (may be
+ * NULL) is what the buffers have of the user: as many as this turn has room for.
+ * Whether all are put; else there is another turn, or the holder was dropped, and what
+ * `at` is part of went with it. Many records are not left standing in a lent shelf's
+ * line, which would be done in one go: they wait until it is back. */
+typedef int mf_holder_put_fn(struct mf_holder *h, size_t i, struct mf_userbuf *u);
+MF_MUST MF_LOOP bool mf_holder_put_part(struct mf_holder *h, mf_holder_put_fn *put,
+                                        size_t *at, size_t n);
 MF_LOOP void mf_holder_evict(struct mf_library *lib);
 /* Frees a shelf of nobody, a large one on a worker. */
 MF_LOOP void mf_library_free_shelf(struct mf_library *lib, struct mf_shelf *shelf);
