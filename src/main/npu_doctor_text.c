@@ -31,7 +31,6 @@ void mf_doctor_say(struct mf_doctor *d, enum mf_doctor_mark mark, const char *wh
     va_list ap;
 
     va_start(ap, fmt);
-    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it was started above */
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
     d->n_bad += mark == MF_DOCTOR_BAD;

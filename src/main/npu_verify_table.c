@@ -60,7 +60,6 @@ void mf_verify_fail(struct mf_verify *v, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it was started above */
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     v->n_failures++;
