@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memfuse: the command line. */
 #include "main/commands.h"
+#include "main/words.h"
 #include "npu/remote.h"
 
-#include <stdio.h>
 #include <string.h>
-
-struct command {
-    const char *name;
-    const char *args;
-    const char *what; /* NULL: not for people, not in the help */
-    int (*run)(int argc, char **argv);
-};
 
 static int run_help(int argc, char **argv);
 
-static const struct command commands[] = {
+static const struct mf_command commands[] = {
     {"serve", "[-c FILE] [--set section.key=value]...", "runs the service",
      mf_cmd_serve},
     {"check-config", "[-c FILE] [--set section.key=value]...",
@@ -34,41 +27,20 @@ static const struct command commands[] = {
     {"help", "", "prints this", run_help},
 };
 
-static void print_help(FILE *to)
-{
-    (void)fprintf(to, "usage: memfuse COMMAND\n\n");
-    for (size_t i = 0; i < mf_countof(commands); i++) {
-        if (commands[i].what == NULL) {
-            continue;
-        }
-        (void)fprintf(to, "  %s %s\n      %s\n", commands[i].name, commands[i].args,
-                      commands[i].what);
-    }
-}
-
 static int run_help(MF_UNUSED int argc, MF_UNUSED char **argv)
 {
-    print_help(stdout);
+    mf_print_commands(stdout, "", commands, mf_countof(commands));
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "";
+    static char help[] = "help", version[] = "version";
 
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        name = "help";
-    } else if (strcmp(name, "--version") == 0) {
-        name = "version";
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        argv[1] = help;
+    } else if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        argv[1] = version;
     }
-    for (size_t i = 0; i < mf_countof(commands); i++) {
-        if (strcmp(name, commands[i].name) == 0) {
-            return commands[i].run(argc - 2, argv + 2);
-        }
-    }
-    if (argc > 1) {
-        (void)fprintf(stderr, "memfuse: unknown command '%s'\n\n", name);
-    }
-    print_help(stderr);
-    return MF_EXIT_USAGE;
+    return mf_run_command("", commands, mf_countof(commands), argc - 1, argv + 1);
 }

@@ -3,6 +3,7 @@
 #include "hub/pull.h"
 #include "main/commands.h"
 #include "main/model_commands.h"
+#include "main/words.h"
 
 #include <inttypes.h>
 #include <signal.h>

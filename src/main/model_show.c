@@ -5,6 +5,7 @@
 #include "hub/folder.h"
 #include "main/commands.h"
 #include "main/model_commands.h"
+#include "main/words.h"
 #include "weights/weights.h"
 
 #include <stdio.h>

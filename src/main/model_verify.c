@@ -5,6 +5,7 @@
 #include "hub/manifest.h"
 #include "main/commands.h"
 #include "main/model_commands.h"
+#include "main/words.h"
 #include "tokenizer/tokenizer.h"
 #include "weights/weights.h"
 

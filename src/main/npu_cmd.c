@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memfuse npu: its words, and `manifest`. */
 #include "main/commands.h"
-#include "main/model_commands.h"
 #include "main/npu_commands.h"
+#include "main/words.h"
 #include "npu/manifest.h"
 
 #include <stdio.h>
-#include <string.h>
 
-struct verb {
-    const char *name;
-    const char *args;
-    const char *what;
-    int (*run)(int argc, char **argv);
-};
-
-static const struct verb verbs[] = {
+static const struct mf_command verbs[] = {
     {"manifest", "DIR",
      "writes DIR/" MF_NPU_MANIFEST
      " from the xclbin, the *.insts and shapes.json there",
@@ -28,22 +20,7 @@ static const struct verb verbs[] = {
 
 int mf_cmd_npu(int argc, char **argv)
 {
-    const char *name = argc > 0 ? argv[0] : "";
-
-    for (size_t i = 0; i < mf_countof(verbs); i++) {
-        if (strcmp(name, verbs[i].name) == 0) {
-            return verbs[i].run(argc - 1, argv + 1);
-        }
-    }
-    if (argc > 0) {
-        (void)fprintf(stderr, "memfuse: unknown command 'npu %s'\n\n", name);
-    }
-    (void)fprintf(stderr, "usage: memfuse npu COMMAND\n\n");
-    for (size_t i = 0; i < mf_countof(verbs); i++) {
-        (void)fprintf(stderr, "  %s %s\n      %s\n", verbs[i].name, verbs[i].args,
-                      verbs[i].what);
-    }
-    return MF_EXIT_USAGE;
+    return mf_run_command("npu ", verbs, mf_countof(verbs), argc, argv);
 }
 
 static void print_manifest(const struct mf_npu_manifest *m)
