@@ -47,7 +47,10 @@ typedef void (*mf_embed_done_fn)(struct mf_embed_task *t, int rc);
 
 struct mf_embed_task {    /* embedded in the caller's struct */
     struct mf_slice text; /* must stay until done */
-    unsigned flags;       /* MF_TEXT_* */
+    struct mf_slice
+        prompt;          /* the model sees it before the text and before each passage,
+                            whose spans are of the text alone; stays likewise */
+    unsigned flags;      /* MF_TEXT_* */
     float *vector;       /* dim floats of the caller's, must stay until done; NULL: only
                             `after` sees the vector, in the job's own memory */
     bool wants_passages; /* texts longer than the window get passages too */

@@ -10,6 +10,8 @@
 #define PASSAGE_BATCH  16 /* passages of one text in one call of the model */
 
 struct passages {
+    struct mf_slice prompt, text; /* of the text as a whole */
+    uint32_t prompt_pieces;
     float *vectors;
     struct mf_span *spans;
     size_t n;
@@ -36,6 +38,18 @@ static size_t job_layout(struct mf_embed_job *job, size_t n, size_t dim)
     return results + n * sizeof(job->results[0]);
 }
 
+/* What the model sees of a text that has a prompt. */
+static struct mf_slice put_texts(char *at, struct mf_slice prompt, struct mf_slice text)
+{
+    if (prompt.n > 0) {
+        memcpy(at, prompt.p, prompt.n);
+    }
+    if (text.n > 0) {
+        memcpy(at + prompt.n, text.p, text.n);
+    }
+    return mf_slice_of(at, prompt.n + text.n);
+}
+
 struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
                                       struct mf_embed_task *const *tasks, size_t n)
 {
@@ -44,7 +58,7 @@ struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
     char *at;
 
     for (size_t i = 0; i < n; i++) {
-        bytes += tasks[i]->text.n;
+        bytes += tasks[i]->prompt.n + tasks[i]->text.n;
     }
     job = mf_malloc(bytes);
     if (job == NULL) {
@@ -56,7 +70,6 @@ struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
     job->urgency = tasks[0]->urgency;
     job->oldest_ms = UINT64_MAX;
     job->n = n;
-    job->bytes = bytes - fixed;
     at = (char *)job + fixed;
     for (size_t i = 0; i < n; i++) {
         tasks[i]->slot = &job->slots[i];
@@ -65,12 +78,11 @@ struct mf_embed_job *mf_embed_job_new(struct mf_model *model,
         job->oldest_ms = mf_min(job->oldest_ms, tasks[i]->submitted_ms);
         job->slots[i].wants_passages = tasks[i]->wants_passages;
         atomic_init(&job->slots[i].state, MF_SLOT_OPEN);
-        job->texts[i].text = mf_slice_of(at, tasks[i]->text.n);
+        job->bytes += tasks[i]->text.n;
+        job->slots[i].prompt_n = tasks[i]->prompt.n;
+        job->texts[i].text = put_texts(at, tasks[i]->prompt, tasks[i]->text);
         job->texts[i].flags = tasks[i]->flags;
-        if (tasks[i]->text.n > 0) {
-            memcpy(at, tasks[i]->text.p, tasks[i]->text.n);
-            at += tasks[i]->text.n;
-        }
+        at += job->texts[i].text.n;
     }
     return job;
 }
@@ -144,39 +156,59 @@ MF_WORKER static int run_model(struct mf_model *m, const struct mf_text *texts,
     return 0;
 }
 
-MF_WORKER static int embed_passages(struct mf_model *m, const struct mf_text *whole,
-                                    struct passages *p)
+/* Passages from .. from + n; `block` has room for them with their prompts, or is NULL
+ * when there is no prompt. */
+MF_WORKER static int embed_some(struct mf_model *m, const struct passages *p,
+                                unsigned flags, char *block, size_t from, size_t n)
 {
-    size_t batch = mf_min(PASSAGE_BATCH, mf_max(m->info.batch_texts, 1u));
     struct mf_text texts[PASSAGE_BATCH];
     struct mf_text_result res[PASSAGE_BATCH];
+    int rc;
 
-    for (size_t from = 0; from < p->n; from += batch) {
-        size_t n = mf_min(batch, p->n - from);
-        int rc;
+    for (size_t i = 0; i < n; i++) {
+        const struct mf_span *s = &p->spans[from + i];
+        struct mf_slice text = mf_slice_of(p->text.p + s->at, s->n);
 
-        for (size_t i = 0; i < n; i++) {
-            const struct mf_span *s = &p->spans[from + i];
-
-            texts[i].text = mf_slice_of(whole->text.p + s->at, s->n);
-            texts[i].flags = whole->flags & MF_TEXT_RAW;
-        }
-        rc = run_model(m, texts, n, p->vectors + from * m->info.dim, res);
-        for (size_t i = 0; i < n && rc == 0; i++) {
-            rc = res[i].rc;
-        }
-        if (rc < 0) {
-            return rc;
+        texts[i] = (struct mf_text){.text = text, .flags = flags & MF_TEXT_RAW};
+        if (block != NULL) {
+            texts[i].text = put_texts(block, p->prompt, text);
+            block += texts[i].text.n;
         }
     }
-    return 0;
+    rc = run_model(m, texts, n, p->vectors + from * m->info.dim, res);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = res[i].rc;
+    }
+    return rc;
+}
+
+/* Spans do not overlap: together they are not longer than the text. */
+MF_WORKER static int embed_passages(struct mf_model *m, unsigned flags,
+                                    const struct passages *p)
+{
+    size_t batch = mf_min(PASSAGE_BATCH, mf_max(m->info.batch_texts, 1u));
+    char *block = NULL;
+    int rc = 0;
+
+    if (p->prompt.n > 0) {
+        block = mf_malloc(batch * p->prompt.n + p->text.n);
+        if (block == NULL) {
+            return MF_ENOMEM;
+        }
+    }
+    for (size_t from = 0; rc == 0 && from < p->n; from += batch) {
+        rc = embed_some(m, p, flags, block, from, mf_min(batch, p->n - from));
+    }
+    mf_free(block);
+    return rc;
 }
 
 MF_WORKER static int cut_passages(struct mf_slice text, const uint32_t *at,
                                   size_t n_pieces, const struct mf_model_info *info,
                                   struct passages *p)
 {
-    size_t max = mf_min(MF_PASSAGE_PIECES, mf_max(info->window, 1u));
+    uint32_t window = info->window - mf_min(info->window, p->prompt_pieces);
+    size_t max = mf_min(MF_PASSAGE_PIECES, mf_max(window, 1u));
 
     p->n = mf_chunk(text, at, n_pieces, max, NULL, 0);
     p->spans = mf_array(p->n, sizeof(*p->spans));
@@ -190,17 +222,23 @@ MF_WORKER static int cut_passages(struct mf_slice text, const uint32_t *at,
 
 /* Passages of a text longer than the window; none, and 0, when it fits. */
 MF_WORKER static int make_passages(struct mf_model *m, const struct mf_text *whole,
-                                   struct passages *p)
+                                   size_t prompt_n, struct passages *p)
 {
-    struct mf_slice text = whole->text;
+    struct mf_slice text =
+        mf_slice_of(whole->text.p + prompt_n, whole->text.n - prompt_n);
     size_t n_pieces = 0;
     uint32_t *at;
     int rc;
 
-    if (text.n > m->info.window) { /* a piece has at least one byte */
-        n_pieces = m->ops->pieces(m, text, NULL, 0);
+    if (whole->text.n <= m->info.window) { /* a piece has at least one byte */
+        return 0;
     }
-    if (n_pieces <= m->info.window) {
+    p->text = text;
+    p->prompt = mf_slice_of(whole->text.p, prompt_n);
+    p->prompt_pieces =
+        prompt_n == 0 ? 0 : (uint32_t)m->ops->pieces(m, p->prompt, NULL, 0);
+    n_pieces = m->ops->pieces(m, text, NULL, 0);
+    if (n_pieces + p->prompt_pieces <= m->info.window) {
         return 0;
     }
     at = mf_array(n_pieces, sizeof(*at));
@@ -210,7 +248,7 @@ MF_WORKER static int make_passages(struct mf_model *m, const struct mf_text *who
     n_pieces = mf_min(n_pieces, m->ops->pieces(m, text, at, n_pieces));
     rc = cut_passages(text, at, n_pieces, &m->info, p);
     mf_free(at);
-    return rc < 0 ? rc : embed_passages(m, whole, p);
+    return rc < 0 ? rc : embed_passages(m, whole->flags, p);
 }
 
 static bool is_open(const struct mf_embed_slot *s)
@@ -248,10 +286,10 @@ MF_WORKER static void hand_over(struct mf_embed_job *job, struct mf_embed_slot *
  * gave it up. */
 MF_WORKER static void settle(struct mf_embed_job *job, struct mf_embed_slot *s)
 {
-    struct passages p = {NULL, NULL, 0};
+    struct passages p = {.n = 0};
 
     if (s->rc == 0 && s->wants_passages && is_open(s)) {
-        s->rc = make_passages(job->model, &job->texts[s->row], &p);
+        s->rc = make_passages(job->model, &job->texts[s->row], s->prompt_n, &p);
     }
     if ((s->rc < 0 && !s->is_last && !mf_embed_is_final(s->rc)) ||
         !mf_embed_slot_take(s, MF_SLOT_SETTLED)) {

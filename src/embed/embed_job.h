@@ -35,6 +35,7 @@ struct mf_embed_slot {
     atomic_int state;
     bool is_last;        /* no further attempt: a failure is for good */
     bool wants_passages; /* as the task said */
+    size_t prompt_n;     /* bytes before the text, in `texts` */
     size_t row;          /* of texts, results and vectors */
     int rc;
 };

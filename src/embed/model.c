@@ -19,6 +19,33 @@ int mf_model_open(struct mf_model **out, const struct mf_model_options *opt,
     return mf_model_transformer_open(out, opt, err);
 }
 
+static const struct mf_prompt_text *find_prompt(const struct mf_model_info *info,
+                                                const char *name)
+{
+    for (size_t i = 0; name != NULL && i < info->n_prompts; i++) {
+        if (strcmp(info->prompts[i].name, name) == 0) {
+            return &info->prompts[i];
+        }
+    }
+    return NULL;
+}
+
+struct mf_slice mf_model_prompt(const struct mf_model_info *info, enum mf_text_use use)
+{
+    static const char *const of_question[] = {"query", NULL};
+    static const char *const of_document[] = {"document", "passage", "corpus", NULL};
+    const char *const *name = use == MF_USE_QUESTION ? of_question : of_document;
+    const struct mf_prompt_text *p = NULL;
+
+    for (; p == NULL && *name != NULL; name++) {
+        p = find_prompt(info, *name);
+    }
+    if (p == NULL) {
+        p = find_prompt(info, info->default_prompt);
+    }
+    return p == NULL ? mf_slice_of(NULL, 0) : mf_slice_str(p->text);
+}
+
 void mf_model_close(struct mf_model *m)
 {
     if (m != NULL) {

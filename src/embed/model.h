@@ -50,7 +50,8 @@ struct mf_prompt_text {
 
 struct mf_model_info {
     const char *name;  /* as published: "all-MiniLM-L6-v2"; "hash" */
-    const char *space; /* names the vector space: model, revision, precision */
+    const char *space; /* names the vector space: model, revision, precision, and the
+                          prompt of documents when there is one */
     uint32_t space_id; /* mf_space_id(space): stored with each vector */
     uint16_t dim;
     uint32_t window;       /* pieces of a text, specials not counted */
@@ -70,6 +71,10 @@ struct mf_model_info {
     size_t n_prompts;
     const char *default_prompt; /* a name in prompts, or NULL */
 };
+
+/* What a text is embedded for. A model that tells questions from documents has prompts
+ * for them. */
+enum mf_text_use { MF_USE_QUESTION, MF_USE_DOCUMENT };
 
 /* What computes a model's products from now on, beside the CPU. */
 struct mf_model_device {
@@ -127,6 +132,11 @@ MF_MUST MF_ANY int mf_model_open(struct mf_model **out,
                                  const struct mf_model_options *opt,
                                  struct mf_err *err);
 MF_ANY void mf_model_close(struct mf_model *m);
+/* What stands before a text of this use, as sentence-transformers chooses it (its
+ * encode_query and encode_document): the prompt "query"; "document", "passage" or
+ * "corpus"; else the default one; else nothing. Lives as long as the model. */
+MF_ANY struct mf_slice mf_model_prompt(const struct mf_model_info *info,
+                                       enum mf_text_use use);
 /* The encoder inside, for who gives it a device; NULL: there is none. */
 MF_ANY struct mf_encoder *mf_model_encoder(struct mf_model *m);
 /* The encoder has a device now: before the first text, for a model with an encoder.

@@ -479,13 +479,21 @@ static int copy_prompts(struct transformer *t)
 }
 
 /* All that decides where a vector lies: the weights by their content (a folder may be
- * renamed), how pieces become one vector, and the precision. */
+ * renamed), how pieces become one vector, the precision, and what is put before a
+ * document. */
 static void name_space(struct transformer *t)
 {
     const struct mf_weights_info *w = mf_weights_info(t->weights);
+    struct mf_slice prompt = mf_model_prompt(&t->model.info, MF_USE_DOCUMENT);
 
     (void)snprintf(t->space, sizeof(t->space), "%.32s/%u/%s/%s", w->revision, w->window,
                    mf_pooling_name(w->pooling), mf_encoder_info(t->encoder)->precision);
+    if (prompt.n > 0) {
+        size_t used = strlen(t->space);
+
+        (void)snprintf(t->space + used, sizeof(t->space) - used, "/%08x",
+                       (unsigned)mf_space_id(prompt.p));
+    }
 }
 
 static void fill_info(struct transformer *t)

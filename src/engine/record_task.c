@@ -111,6 +111,7 @@ int mf_record_task_submit(struct mf_record_task *rt, enum mf_urgency urgency,
     rt->made = made;
     rt->space = mf_embed_info(embed)->space_id;
     rt->task.text = rt->text;
+    rt->task.prompt = mf_model_prompt(mf_embed_info(embed), MF_USE_DOCUMENT);
     rt->task.wants_passages = true;
     rt->task.after = work_after;
     rt->task.done = on_embedded;

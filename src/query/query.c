@@ -157,6 +157,7 @@ MF_LOOP static int start_embedding(struct mf_ask *a)
         return MF_ENOMEM;
     }
     a->embedding.text = mf_slice_of(text->p, text->n);
+    a->embedding.prompt = mf_model_prompt(mf_embed_info(a->q->embed), MF_USE_QUESTION);
     a->embedding.vector = a->vector;
     a->embedding.done = on_embedded;
     rc = mf_embed_submit(a->q->embed, &a->embedding, MF_URGENT);

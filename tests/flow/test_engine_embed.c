@@ -172,6 +172,28 @@ MF_TEST(engine, a_failing_model_leaves_rows_pending_found_by_keyword_embedded_la
     kit_close(&k);
 }
 
+/* The fake model notes the first byte of each call's first text. */
+MF_TEST(engine, stored_texts_and_questions_have_the_models_prompts_before_them)
+{
+    static const struct mf_prompt_text prompts[] = {{"query", "Question: "},
+                                                    {"passage", "Passage: "}};
+    struct kit_answer answer;
+    struct kit_rows rows;
+    struct kit k;
+
+    kit_open(&k, NULL, ten_at_once);
+    k.model->model.info.prompts = prompts;
+    k.model->model.info.n_prompts = mf_countof(prompts);
+    kit_add(&k, "the cello lesson is at nine", NULL);
+    kit_wait(&k, is_embedded, NULL);
+    kit_ask(&k, "when is the cello lesson?", &answer);
+    MF_CHECK_STR(mf_fake_counts(k.model).order, "PQ");
+    MF_CHECK(answer.has_vector[0]);
+    kit_list(&k, &rows);
+    MF_CHECK_STR(rows.row[0].text, "the cello lesson is at nine"); /* and nobody else */
+    kit_close(&k);
+}
+
 MF_TEST(engine, rows_left_pending_are_embedded_after_a_restart)
 {
     struct kit_answer answer;

@@ -11,6 +11,7 @@ mf_test(embed_fault SOURCES unit/test_embed_fault.c DEPENDS embed fakemodel)
 mf_test(embed_share SOURCES unit/test_embed_share.c DEPENDS embed fakemodel)
 mf_test(embed_order SOURCES unit/test_embed_order.c DEPENDS embed)
 mf_test(embed_load SOURCES unit/test_embed_load.c DEPENDS embed fakemodel)
+mf_test(embed_prompt SOURCES unit/test_embed_prompt.c DEPENDS embed fakemodel)
 mf_test(embed_cancel SOURCES unit/test_embed_cancel.c DEPENDS embed fakemodel)
 mf_test(transformer SOURCES unit/test_transformer.c lib/gguf_file.c lib/model_folder.c
         DEPENDS embed weights)
