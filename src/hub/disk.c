@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/disk.h"
 
+#include "base/file.h"
 #include "hub/find.h"
 
 #include <dirent.h>
@@ -60,43 +61,11 @@ int mf_hub_read_file(int dir, const char *path, size_t max_bytes, struct mf_buf 
     return rc;
 }
 
-int mf_hub_write_all(int fd, const void *p, size_t n)
-{
-    const char *at = p;
-
-    while (n > 0) {
-        ssize_t done = write(fd, at, n);
-
-        if (done < 0 && errno != EINTR) {
-            return -errno;
-        }
-        at += done > 0 ? done : 0;
-        n -= done > 0 ? (size_t)done : 0;
-    }
-    return 0;
-}
-
 int mf_hub_write_file(int dir, const char *path, struct mf_slice text,
                       struct mf_err *err)
 {
-    char beside[NAME_MAX + 8];
-    int fd, rc;
+    int rc = mf_file_replace(dir, path, text.p, text.n);
 
-    (void)snprintf(beside, sizeof(beside), ".%s.new", path);
-    fd = openat(dir, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        return fail(err, path, "cannot be made");
-    }
-    rc = mf_hub_write_all(fd, text.p, text.n);
-    if (rc == 0 && fsync(fd) < 0) {
-        rc = -errno;
-    }
-    if (close(fd) < 0 && rc == 0) {
-        rc = -errno;
-    }
-    if (rc == 0 && renameat(dir, beside, dir, path) < 0) {
-        rc = -errno;
-    }
     errno = -rc;
     return rc < 0 ? fail(err, path, "cannot be written") : 0;
 }

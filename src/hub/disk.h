@@ -20,7 +20,6 @@ MF_MUST MF_ANY int mf_hub_read_file(int dir, const char *path, size_t max_bytes,
 /* Beside it first, synced, then renamed over what is there. */
 MF_MUST MF_ANY int mf_hub_write_file(int dir, const char *path, struct mf_slice text,
                                      struct mf_err *err);
-MF_MUST MF_ANY int mf_hub_write_all(int fd, const void *p, size_t n); /* or -errno */
 /* The folder with all in it; links are removed, not followed. Not there: 0. */
 MF_MUST MF_ANY int mf_hub_remove_tree(int dir, const char *name, struct mf_err *err);
 /* Makes what is missing of the path and opens it; or a negative code. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/fetch.h"
 
+#include "base/file.h"
 #include "hub/disk.h"
 #include "hub/sum.h"
 
@@ -62,7 +63,7 @@ static int begin_file(void *arg, uint64_t from, uint64_t total)
 static int write_file(void *arg, const void *p, size_t n)
 {
     struct fetch *f = arg;
-    int rc = mf_hub_write_all(f->fd, p, n);
+    int rc = mf_file_write_all(f->fd, p, n);
 
     if (rc < 0) {
         return mf_code_from_errno(-rc);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/sum.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -29,17 +30,6 @@ static int sum_bytes(int fd, EVP_MD_CTX *ctx, char *chunk, uint64_t *bytes)
     }
 }
 
-static void write_hex(char *out, const unsigned char *sum, size_t n)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = digits[sum[i] >> 4];
-        out[2 * i + 1] = digits[sum[i] & 15];
-    }
-    out[2 * n] = '\0';
-}
-
 static int sum_file(int fd, char *sha256, uint64_t *bytes)
 {
     unsigned char sum[32];
@@ -55,7 +45,7 @@ static int sum_file(int fd, char *sha256, uint64_t *bytes)
         rc = MF_ENOMEM;
     }
     if (rc == 0) {
-        write_hex(sha256, sum, sizeof(sum));
+        mf_hex(sha256, sum, sizeof(sum));
     }
     mf_free(chunk);
     EVP_MD_CTX_free(ctx);

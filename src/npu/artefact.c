@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "npu/artefact.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -115,57 +116,21 @@ int mf_npu_artefact_read(int dir, const char *name, size_t max_bytes, uint8_t **
     return 0;
 }
 
-static int write_whole(int fd, struct mf_slice bytes)
-{
-    while (bytes.n > 0) {
-        ssize_t done = write(fd, bytes.p, bytes.n);
-
-        if (done < 0 && errno != EINTR) {
-            return -errno;
-        }
-        bytes.p += done > 0 ? done : 0;
-        bytes.n -= done > 0 ? (size_t)done : 0;
-    }
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
 int mf_npu_artefact_write(int dir, const char *name, struct mf_slice bytes,
                           struct mf_err *err)
 {
-    char beside[MF_NPU_NAME_MAX + 8];
-    int fd, rc;
+    int rc = mf_file_replace(dir, name, bytes.p, bytes.n);
 
-    (void)snprintf(beside, sizeof(beside), ".%s.new", name);
-    fd = openat(dir, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        return fail(err, errno, name, "cannot be made");
-    }
-    rc = write_whole(fd, bytes);
-    if (close(fd) < 0 && rc == 0) {
-        rc = -errno;
-    }
-    if (rc == 0 && renameat(dir, beside, dir, name) < 0) {
-        rc = -errno;
-    }
-    if (rc < 0) {
-        (void)unlinkat(dir, beside, 0);
-        return fail(err, -rc, name, "cannot be written");
-    }
-    return 0;
+    return rc < 0 ? fail(err, -rc, name, "cannot be written") : 0;
 }
 
 int mf_npu_artefact_sum(struct mf_slice bytes, char sum[MF_NPU_SUM])
 {
-    static const char digits[] = "0123456789abcdef";
     unsigned char raw[SUM_BYTES];
 
     if (EVP_Digest(bytes.p, bytes.n, raw, NULL, EVP_sha256(), NULL) != 1) {
         return MF_ENOMEM;
     }
-    for (size_t i = 0; i < SUM_BYTES; i++) {
-        sum[2 * i] = digits[raw[i] >> 4];
-        sum[2 * i + 1] = digits[raw[i] & 15];
-    }
-    sum[2 * SUM_BYTES] = '\0';
+    mf_hex(sum, raw, sizeof(raw));
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "npu/xclbin.h"
 
+#include "base/file.h"
 #include "npu/manifest.h"
 #include "npu/xclbin_in.h"
 
@@ -313,10 +314,7 @@ int mf_xclbin_check(struct mf_slice file, const char *kernel,
     if (rc < 0) {
         return rc;
     }
-    for (size_t i = 0; i < 16; i++) {
-        (void)snprintf(info->uuid + 2 * i, 3, "%02x",
-                       (unsigned char)file.p[AT_UUID + i]);
-    }
+    mf_hex(info->uuid, file.p + AT_UUID, 16);
     memcpy(info->kernel, name.p, name.n);
     return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/wfile.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -98,7 +100,6 @@ bool mf_wfile_is_there(const char *folder, const char *name)
 
 int mf_wfile_digest(const struct mf_wfile *f, char *hex, struct mf_err *err)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t md[EVP_MAX_MD_SIZE];
     unsigned n = 0;
 
@@ -107,10 +108,6 @@ int mf_wfile_digest(const struct mf_wfile *f, char *hex, struct mf_err *err)
     if (EVP_Digest(f->bytes.p, f->bytes.n, md, &n, EVP_sha256(), NULL) != 1) {
         return mf_err_set(err, MF_ENOMEM, "the SHA-256 could not be computed");
     }
-    for (size_t i = 0; i < n; i++) {
-        hex[2 * i] = digits[md[i] >> 4];
-        hex[2 * i + 1] = digits[md[i] & 15];
-    }
-    hex[(size_t)2 * n] = '\0';
+    mf_hex(hex, md, n);
     return 0;
 }

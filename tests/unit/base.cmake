@@ -1,3 +1,3 @@
-foreach(part id log map mem stat str wallclock)
+foreach(part file id log map mem stat str wallclock)
   mf_test(base_${part} SOURCES unit/test_base_${part}.c DEPENDS base)
 endforeach()
