@@ -21,6 +21,7 @@ static const struct mf_pg_verb verbs[] = {
     [MF_STORE_DELETE] = {mf_pg_delete, NULL, true},
     [MF_STORE_IDEM_GET] = {mf_pg_idem_get, NULL, false},
     [MF_STORE_IDEM_PURGE] = {mf_pg_idem_purge, NULL, true},
+    [MF_STORE_LOAD_ROUNDS] = {mf_pg_load_rounds, NULL, true},
 };
 
 static struct mf_pg_store *of_base(struct mf_store *s)

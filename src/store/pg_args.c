@@ -80,6 +80,7 @@ static void add_call(struct mf_pg_round *r, enum mf_pg_stmt id, const char *text
     c->text = text;
     c->n = 0;
     c->streams = false;
+    c->copy = mf_slice_of(NULL, 0);
 }
 
 void mf_pg_add(struct mf_pg_round *r, enum mf_pg_stmt id)
@@ -90,6 +91,15 @@ void mf_pg_add(struct mf_pg_round *r, enum mf_pg_stmt id)
 void mf_pg_add_text(struct mf_pg_round *r, const char *text)
 {
     add_call(r, MF_PG_STMT_COUNT, text);
+}
+
+void mf_pg_add_copy(struct mf_pg_round *r, const char *text, struct mf_slice data)
+{
+    MF_ASSERT(data.n > 0);
+    add_call(r, MF_PG_STMT_COUNT, text);
+    if (r->rc == 0) {
+        r->calls[r->n - 1].copy = data;
+    }
 }
 
 void mf_pg_stream_last(struct mf_pg_round *r)

@@ -29,7 +29,8 @@ struct mf_pg_call {
     int n;
     const char *values[MF_PG_MAX_ARGS];
     int lengths[MF_PG_MAX_ARGS];
-    bool streams; /* its rows are handed over as they come */
+    bool streams;         /* its rows are handed over as they come */
+    struct mf_slice copy; /* what goes behind `text`, COPY .. FROM STDIN; empty: none */
 };
 
 struct mf_pg_round {
@@ -46,6 +47,12 @@ MF_ANY void mf_pg_add(struct mf_pg_round *r, enum mf_pg_stmt id);
  * sent. */
 MF_ANY void mf_pg_add_text(struct mf_pg_round *r, const char *text);
 MF_ANY void mf_pg_stream_last(struct mf_pg_round *r);
+/* `text`: COPY .. FROM STDIN; `data`, at least a byte, is what it reads. Both live
+ * until the round is over. No statement of a round with one has parameters or streams:
+ * the protocol has no COPY in a pipeline, all of the round goes as one query of texts.
+ */
+MF_ANY void mf_pg_add_copy(struct mf_pg_round *r, const char *text,
+                           struct mf_slice data);
 
 MF_ANY void mf_pg_null(struct mf_pg_round *r);
 MF_ANY void mf_pg_text(struct mf_pg_round *r, struct mf_slice v);  /* empty: NULL */

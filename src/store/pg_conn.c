@@ -245,6 +245,53 @@ MF_LOOP static void take_one(struct mf_pg_conn *c)
     }
 }
 
+MF_LOOP static void flush(struct mf_pg_conn *c)
+{
+    int rc = PQflush(c->pg);
+
+    c->wants_write = rc > 0;
+    if (rc < 0) {
+        c->has_ended = true; /* what was read before is still taken */
+    }
+}
+
+/* The server waits for what it is to copy. */
+MF_LOOP static void feed_copy(struct mf_pg_conn *c)
+{
+    if (c->at == c->n_expected || !mf_pg_feed_copy(c, c->copying[c->at].copy)) {
+        lose(c);
+        return;
+    }
+    flush(c);
+}
+
+MF_LOOP static void end_copying(struct mf_pg_conn *c)
+{
+    c->copying = NULL;
+    if (PQenterPipelineMode(c->pg) == 0) {
+        lose(c);
+        return;
+    }
+    end_round(c);
+}
+
+MF_LOOP static void take_copying(struct mf_pg_conn *c)
+{
+    PGresult *res = PQgetResult(c->pg);
+
+    if (res == NULL) {
+        end_copying(c);
+    } else if (PQresultStatus(res) == PGRES_COPY_IN) {
+        PQclear(res);
+        feed_copy(c);
+    } else if (c->at == c->n_expected ||
+               (is_failed(res) && is_end(res, &c->expected[c->at]))) {
+        end_by(c, res);
+    } else {
+        deliver(c, c->at++, res);
+    }
+}
+
 MF_LOOP static void take_results(struct mf_pg_conn *c)
 {
     size_t n = 0;
@@ -256,7 +303,11 @@ MF_LOOP static void take_results(struct mf_pg_conn *c)
             c->has_more = true;
             return;
         }
-        take_one(c);
+        if (c->copying != NULL) {
+            take_copying(c);
+        } else {
+            take_one(c);
+        }
     }
 }
 
@@ -292,16 +343,6 @@ MF_LOOP static void go_on(struct mf_pg_conn *c)
         await_io(c);
     } else if (!c->has_more && !c->is_paused) {
         lose(c);
-    }
-}
-
-MF_LOOP static void flush(struct mf_pg_conn *c)
-{
-    int rc = PQflush(c->pg);
-
-    c->wants_write = rc > 0;
-    if (rc < 0) {
-        c->has_ended = true; /* what was read before is still taken */
     }
 }
 
@@ -357,7 +398,7 @@ MF_LOOP static int plan(struct mf_pg_conn *c, const struct mf_pg_round *r)
     c->n_expected = c->at = 0;
     for (size_t i = 0; i < r->n; i++) {
         const struct mf_pg_call *call = &r->calls[i];
-        bool is_text = call->text != NULL;
+        bool is_text = call->text != NULL || c->copying != NULL;
 
         if (!is_text && c->is_prepared[call->id] == NOT_PREPARED) {
             expect(c, i, call->id)->is_prepare = true;
@@ -389,19 +430,27 @@ static bool queue(struct mf_pg_conn *c, const struct mf_pg_expected *e,
                                call->lengths, formats, BINARY) == 1;
 }
 
-MF_LOOP static int send_round(struct mf_pg_conn *c, const struct mf_pg_round *r)
+MF_LOOP static bool send_pipeline(struct mf_pg_conn *c, const struct mf_pg_round *r)
 {
     bool is_sent = true;
-    int rc = plan(c, r);
 
+    for (size_t i = 0; i < c->n_expected && is_sent; i++) {
+        is_sent = queue(c, &c->expected[i], &r->calls[c->expected[i].call]);
+    }
+    return is_sent && PQpipelineSync(c->pg) == 1;
+}
+
+MF_LOOP static int send_round(struct mf_pg_conn *c, const struct mf_pg_round *r)
+{
+    int rc;
+
+    c->copying = mf_pg_round_copies(r) ? r->calls : NULL;
+    rc = plan(c, r);
     if (rc < 0) {
         return rc;
     }
     c->in_round = true;
-    for (size_t i = 0; i < c->n_expected && is_sent; i++) {
-        is_sent = queue(c, &c->expected[i], &r->calls[c->expected[i].call]);
-    }
-    if (!is_sent || PQpipelineSync(c->pg) == 0) {
+    if (!(c->copying != NULL ? mf_pg_send_texts(c, r) : send_pipeline(c, r))) {
         lose(c); /* what went out before is the server's: its outcome is unknown */
         return 0;
     }

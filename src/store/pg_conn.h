@@ -60,8 +60,8 @@ MF_MUST MF_LOOP int mf_pg_conn_open(struct mf_pg_conn **out, struct mf_loop *l,
 /* Later rounds may be others': the events of the next ones. */
 MF_LOOP void mf_pg_conn_set_events(struct mf_pg_conn *c,
                                    const struct mf_pg_conn_events *events);
-/* Copies the round into libpq's buffer and begins to send. On an error nothing was
- * sent. */
+/* Copies the round into libpq's buffer and begins to send; of one that copies, the
+ * calls and their data stay until round_over. On an error nothing was sent. */
 MF_MUST MF_LOOP int mf_pg_conn_send(struct mf_pg_conn *c, const struct mf_pg_round *r,
                                     struct mf_err *err);
 /* While paused nothing is read: whoever takes the rows is not ready for more. */

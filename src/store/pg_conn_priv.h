@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pg_conn_priv: what the files of pg_conn share: pg_conn.c (rounds), pg_conn_open.c
+ * pg_conn_priv: what the files of pg_conn share: pg_conn.c (rounds), pg_conn_copy.c
+ * (rounds that copy), pg_conn_open.c
  * (names, connecting), pg_conn_names.c (the resolver), pg_conn_close.c (cancel, end).
  *
  * libpq's steps of connecting run on a pool thread, one at a time, the socket is waited
@@ -101,6 +102,7 @@ struct mf_pg_conn {
     uint8_t is_prepared[MF_PG_STMT_COUNT];
     struct mf_pg_expected *expected;
     size_t expected_cap, n_expected, at;
+    const struct mf_pg_call *copying; /* the calls of a round that copies, else NULL */
     bool in_round, is_paused, wants_write;
     bool has_more;  /* results that wait for the next turn */
     bool has_ended; /* nothing more can be read from the socket */
@@ -124,6 +126,12 @@ MF_LOOP void mf_pg_conn_settle(struct mf_pg_conn *c);
 /* Tells `ready` or `lost` at the end of this turn, once; why is in c->err. */
 MF_LOOP void mf_pg_conn_break(struct mf_pg_conn *c);
 MF_ANY void mf_pg_quiet(void *arg, const PGresult *res); /* arg: the connection */
+
+/* pg_conn_copy.c */
+MF_ANY bool mf_pg_round_copies(const struct mf_pg_round *r);
+/* Out of the pipeline, and all texts of the round as one query. */
+MF_LOOP bool mf_pg_send_texts(struct mf_pg_conn *c, const struct mf_pg_round *r);
+MF_LOOP bool mf_pg_feed_copy(struct mf_pg_conn *c, struct mf_slice data);
 
 /* pg_conn_names.c */
 /* Asks for all names; false when there is none to ask for. */

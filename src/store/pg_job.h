@@ -81,7 +81,7 @@ MF_WORKER static inline void mf_pg_is_last(struct mf_pg_job *j)
     j->is_last = true;
 }
 
-/* The verbs (pg_write.c, pg_messages.c, pg_search.c, pg_walk.c, pg_entities.c,
+/* The verbs (pg_write.c, pg_load.c, pg_messages.c, pg_search.c, pg_walk.c, pg_entities.c,
  * pg_change.c, pg_delete.c, pg_idem.c). */
 MF_MUST MF_WORKER int mf_pg_write_rounds(struct mf_pg_job *j);
 MF_MUST MF_WORKER int mf_pg_update_messages(struct mf_pg_job *j);
@@ -102,6 +102,7 @@ MF_MUST MF_WORKER int mf_pg_update(struct mf_pg_job *j);
 MF_MUST MF_WORKER int mf_pg_delete(struct mf_pg_job *j);
 MF_MUST MF_WORKER int mf_pg_idem_get(struct mf_pg_job *j);
 MF_MUST MF_WORKER int mf_pg_idem_purge(struct mf_pg_job *j);
+MF_MUST MF_WORKER int mf_pg_load_rounds(struct mf_pg_job *j);
 
 /* Parts that verbs share (pg_idem.c): adds the statement. */
 MF_WORKER void mf_pg_add_idems(struct mf_pg_job *j, const struct mf_store_idem *idems,

@@ -266,7 +266,7 @@ static int take_row(struct mf_pg_job *j)
                           "the key to none");
     }
     s->version = (int)version;
-    s->is_stale = space != 0 && space != (int64_t)j->env->space;
+    s->is_stale = space != 0 && j->env->space != 0 && space != (int64_t)j->env->space;
     return go_on(j);
 }
 

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store/pg_batch.h"
+#include "store/pg_write.h"
+
 #include "store/pg_row.h"
 
 #define FLOAT_EXPONENT 0x7f800000U /* all of these bits: infinite, or no number */
 
-enum phase { PHASE_MARKS, PHASE_ROWS, PHASE_PASSAGES }; /* what was asked last */
-
-enum { MESSAGES, KNOWLEDGE, N_BATCHES };
-
-struct writing { /* j->state */
-    struct mf_pg_batch *batches[N_BATCHES];
-    enum phase phase;
-};
+#define MESSAGES  MF_PG_MESSAGES
+#define KNOWLEDGE MF_PG_KNOWLEDGE
 
 MF_WORKER static struct mf_store_write *of_job(const struct mf_pg_job *j)
 {
@@ -116,7 +111,7 @@ static bool is_finite(const float *v, size_t dim)
     return n_bad == 0;
 }
 
-static size_t vector_at(const void *batch, size_t i, float *to, size_t max_dim)
+size_t mf_pg_batch_vector(const void *batch, size_t i, float *to, size_t max_dim)
 {
     const struct mf_pg_env *env = ((const struct mf_pg_batch *)batch)->env;
     size_t dim = env->vector_of(search_at(batch, i), to, max_dim);
@@ -124,15 +119,16 @@ static size_t vector_at(const void *batch, size_t i, float *to, size_t max_dim)
     return is_finite(to, dim) ? dim : 0;
 }
 
-static bool has_vectors(const struct mf_pg_batch *b)
+bool mf_pg_has_vectors(const struct mf_pg_batch *b)
 {
     return b->env->vector_oid != 0 && b->env->vector_of != NULL;
 }
 
 static void add_vectors(struct mf_pg_round *r, const struct mf_pg_batch *b)
 {
-    if (has_vectors(b)) {
-        mf_pg_vector_array(r, b->env->vector_oid, b, b->n, b->env->max_dim, vector_at);
+    if (mf_pg_has_vectors(b)) {
+        mf_pg_vector_array(r, b->env->vector_oid, b, b->n, b->env->max_dim,
+                           mf_pg_batch_vector);
     }
 }
 
@@ -173,12 +169,20 @@ static bool lost_passages(const struct mf_pg_place *p)
     return p->is_changed && !has_passages(p);
 }
 
+static bool has_nul(struct mf_slice text)
+{
+    return text.n > 0 && memchr(text.p, '\0', text.n) != NULL;
+}
+
 /* Which rule of the table a row breaks, NULL: none. The server would refuse the whole
  * batch and not say for which row. */
 static const char *broken_rule(const struct mf_store_row *row, bool is_new)
 {
     if (row->msg.content.n == 0) {
         return "content_is_not_empty";
+    }
+    if (has_nul(row->msg.content) || has_nul(row->msg.metadata)) {
+        return "no text contains NUL";
     }
     if ((unsigned)row->msg.role >= MF_MSG_ROLE_COUNT) {
         return "role_is_known";
@@ -213,22 +217,22 @@ MF_WORKER static int open_writing(struct mf_pg_job *j, mf_pg_wants_fn messages,
                                   mf_pg_wants_fn knowledge, enum mf_pg_keep keep)
 {
     struct mf_store_write *w = of_job(j);
-    struct writing *s = mf_arena_alloc(&j->kept, sizeof(*s));
+    struct mf_pg_writing *s = mf_arena_alloc(&j->kept, sizeof(*s));
 
     w->n_changed = 0;
     if (s == NULL) {
         return mf_err_set(j->err, MF_ENOMEM, "no memory to sort the rows");
     }
-    *s = (struct writing){.phase = PHASE_ROWS,
-                          .batches = {mf_pg_batch_sort(j, messages, keep),
-                                      mf_pg_batch_sort(j, knowledge, keep)}};
+    *s = (struct mf_pg_writing){.phase = MF_PG_PHASE_ROWS,
+                                .batches = {mf_pg_batch_sort(j, messages, keep),
+                                            mf_pg_batch_sort(j, knowledge, keep)}};
     if (s->batches[MESSAGES] == NULL || s->batches[KNOWLEDGE] == NULL) {
         return MF_ENOMEM;
     }
     j->state = s;
     if (j->env->cfg.is_shared && w->n_rows > 0) {
-        s->phase = PHASE_MARKS;
-        return mf_pg_take_marks(j, s->batches, N_BATCHES);
+        s->phase = MF_PG_PHASE_MARKS;
+        return mf_pg_take_marks(j, s->batches, MF_PG_N_BATCHES);
     }
     return 0;
 }
@@ -243,10 +247,17 @@ MF_WORKER static int open_messages(struct mf_pg_job *j, bool is_new)
 }
 
 /* In later steps: after the marks the rows are to be asked for. */
-MF_WORKER static int take_answer_of_marks(struct mf_pg_job *j, struct writing *s)
+MF_WORKER static int take_answer_of_marks(struct mf_pg_job *j, struct mf_pg_writing *s)
 {
-    s->phase = PHASE_ROWS;
-    return mf_pg_read_marks(j, s->batches, N_BATCHES);
+    s->phase = MF_PG_PHASE_ROWS;
+    return mf_pg_read_marks(j, s->batches, MF_PG_N_BATCHES);
+}
+
+int mf_pg_begin_rows(struct mf_pg_job *j)
+{
+    struct mf_pg_writing *s = j->state;
+
+    return s == NULL ? open_messages(j, true) : take_answer_of_marks(j, s);
 }
 
 static void add_keys(struct mf_pg_round *r, const struct mf_pg_batch *b)
@@ -306,7 +317,7 @@ MF_WORKER static int put_rows(struct mf_pg_job *j, const struct mf_pg_batch *b)
     if (with == NULL) {
         return MF_ENOMEM;
     }
-    mf_pg_add(r, puts[has_vectors(b)][with->n > 0]);
+    mf_pg_add(r, puts[mf_pg_has_vectors(b)][with->n > 0]);
     add_keys(r, b);
     mf_pg_int_array(r, b, b->n, seq_at);
     mf_pg_text_array(r, b, b->n, session_at);
@@ -344,15 +355,15 @@ MF_WORKER static int read_n_new(struct mf_pg_job *j, size_t *n)
 int mf_pg_write_rounds(struct mf_pg_job *j)
 {
     struct mf_store_write *w = of_job(j);
-    struct writing *s = j->state;
+    struct mf_pg_writing *s = j->state;
     int rc;
 
-    if (s != NULL && s->phase == PHASE_ROWS) {
+    if (s != NULL && s->phase == MF_PG_PHASE_ROWS) {
         return s->batches[MESSAGES]->n == 0 ? 0 : read_n_new(j, &w->n_changed);
     }
-    rc = s == NULL ? open_messages(j, true) : take_answer_of_marks(j, s);
+    rc = mf_pg_begin_rows(j);
     s = j->state;
-    if (rc < 0 || s->phase == PHASE_MARKS) {
+    if (rc < 0 || s->phase == MF_PG_PHASE_MARKS) {
         return rc;
     }
     if (s->batches[MESSAGES]->n > 0) {
@@ -369,7 +380,7 @@ MF_WORKER static int set_rows(struct mf_pg_job *j, const struct mf_pg_batch *b)
 {
     struct mf_pg_round *r = &j->round;
 
-    mf_pg_add(r, has_vectors(b) ? MF_PG_MESSAGE_SET_VECTOR : MF_PG_MESSAGE_SET);
+    mf_pg_add(r, mf_pg_has_vectors(b) ? MF_PG_MESSAGE_SET_VECTOR : MF_PG_MESSAGE_SET);
     add_keys(r, b);
     mf_pg_text_array(r, b, b->n, session_at);
     mf_pg_words_array(r, b, b->n, content_at);
@@ -406,18 +417,19 @@ MF_WORKER static int check_all_changed(struct mf_pg_job *j, struct mf_pg_batch *
 
 int mf_pg_update_messages(struct mf_pg_job *j)
 {
-    struct writing *s = j->state;
+    struct mf_pg_writing *s = j->state;
     int rc;
 
     if (of_job(j)->n_rows == 0) {
         return 0;
     }
-    if (s != NULL && s->phase == PHASE_ROWS) {
+    if (s != NULL && s->phase == MF_PG_PHASE_ROWS) {
         return check_all_changed(j, s->batches[MESSAGES]);
     }
     rc = s == NULL ? open_messages(j, false) : take_answer_of_marks(j, s);
     s = j->state;
-    return rc < 0 || s->phase == PHASE_MARKS ? rc : set_rows(j, s->batches[MESSAGES]);
+    return rc < 0 || s->phase == MF_PG_PHASE_MARKS ? rc
+                                                   : set_rows(j, s->batches[MESSAGES]);
 }
 
 /* --- SET_SEARCH */
@@ -443,12 +455,12 @@ MF_WORKER static void set_search(struct mf_pg_job *j, enum mf_pg_stmt id,
 }
 
 /* A vector made from a text that was edited meanwhile finds no row. */
-MF_WORKER static int read_search_set(struct mf_pg_job *j, struct writing *s)
+MF_WORKER static int read_search_set(struct mf_pg_job *j, struct mf_pg_writing *s)
 {
     size_t at = 0;
     int rc = 0;
 
-    for (size_t k = 0; rc == 0 && k < N_BATCHES; k++) {
+    for (size_t k = 0; rc == 0 && k < MF_PG_N_BATCHES; k++) {
         if (s->batches[k]->n > 0) { /* it was asked for */
             of_job(j)->n_changed += (size_t)PQntuples(mf_pg_result(j, at));
             rc = mf_pg_batch_read_changed(j, at++, s->batches[k]);
@@ -459,14 +471,14 @@ MF_WORKER static int read_search_set(struct mf_pg_job *j, struct writing *s)
 
 int mf_pg_set_search(struct mf_pg_job *j)
 {
-    struct writing *s = j->state;
+    struct mf_pg_writing *s = j->state;
     int rc;
 
-    if (s != NULL && s->phase == PHASE_PASSAGES) {
+    if (s != NULL && s->phase == MF_PG_PHASE_PASSAGES) {
         return 0;
     }
-    if (s != NULL && s->phase == PHASE_ROWS) {
-        s->phase = PHASE_PASSAGES;
+    if (s != NULL && s->phase == MF_PG_PHASE_ROWS) {
+        s->phase = MF_PG_PHASE_PASSAGES;
         rc = read_search_set(j, s);
         rc = rc < 0
                  ? rc
@@ -477,12 +489,12 @@ int mf_pg_set_search(struct mf_pg_job *j)
     rc = s == NULL ? open_writing(j, is_message, is_knowledge, MF_PG_KEEP_NEWEST)
                    : take_answer_of_marks(j, s);
     s = j->state;
-    if (rc < 0 || s->phase == PHASE_MARKS) {
+    if (rc < 0 || s->phase == MF_PG_PHASE_MARKS) {
         return rc;
     }
     set_search(j,
-               has_vectors(s->batches[MESSAGES]) ? MF_PG_MESSAGE_SET_SEARCH_VECTOR
-                                                 : MF_PG_MESSAGE_SET_SEARCH,
+               mf_pg_has_vectors(s->batches[MESSAGES]) ? MF_PG_MESSAGE_SET_SEARCH_VECTOR
+                                                       : MF_PG_MESSAGE_SET_SEARCH,
                s->batches[MESSAGES]);
     set_search(j, MF_PG_KNOWLEDGE_SET_SEARCH, s->batches[KNOWLEDGE]);
     return 0;

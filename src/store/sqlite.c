@@ -61,6 +61,7 @@ static const struct verb verbs[] = {
     [MF_STORE_DELETE] = {mf_sq_delete, true},
     [MF_STORE_IDEM_GET] = {mf_sq_idem_get, false},
     [MF_STORE_IDEM_PURGE] = {mf_sq_idem_purge, true},
+    [MF_STORE_LOAD_ROUNDS] = {mf_sq_write_rounds, true},
 };
 
 static struct sqlite_store *of_base(struct mf_store *s)
@@ -278,7 +279,7 @@ static int open_writer(struct sqlite_store *s, const char *path, size_t cache_by
     if (rc == 0) {
         rc = mf_sq_read_info(&s->writer, &s->base.info, err);
     }
-    if (rc == 0 && s->base.info.space != space) {
+    if (rc == 0 && space != 0 && s->base.info.space != space) {
         s->base.info.space = 0;
         rc = mf_sq_set_space(&s->writer, 0, err);
     }

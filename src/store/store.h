@@ -43,9 +43,10 @@ enum mf_store_op {
     MF_STORE_LIST, /* by filter */
     MF_STORE_CREATE,
     MF_STORE_UPDATE,
-    MF_STORE_DELETE,    /* cascades */
-    MF_STORE_IDEM_GET,  /* struct mf_store_idem_req */
-    MF_STORE_IDEM_PURGE /* answers older than before_us */
+    MF_STORE_DELETE,     /* cascades */
+    MF_STORE_IDEM_GET,   /* struct mf_store_idem_req */
+    MF_STORE_IDEM_PURGE, /* answers older than before_us */
+    MF_STORE_LOAD_ROUNDS /* struct mf_store_write, without answers */
 };
 
 struct mf_store_req {
@@ -84,6 +85,9 @@ struct mf_store_row {
  * passages, is_pending, updated_us of existing rows of (user_id, session_id, id), all
  * or none: MF_ENOTFOUND. SET_SEARCH: search, passages, is_pending of rows whose
  * updated_us still equals msg.updated_us; knowledge rows when session_id is empty.
+ * LOAD_ROUNDS: as WRITE_ROUNDS, for many rows that are likely to be new, by the way
+ * that is fastest for those (Postgres: COPY). A store that cannot then pass over a row
+ * that is there answers MF_EEXIST and has written nothing: send them as WRITE_ROUNDS.
  */
 struct mf_store_write {
     struct mf_store_req req;
@@ -278,8 +282,8 @@ struct mf_store_config {
     size_t max_waiting;
     size_t cache_bytes; /* store.sqlite.cache */
     /* Vector space of what will be written; when the rows are of another one, that is
-     * written down at open (info.space 0), before the first new vector. 0: no vectors.
-     */
+     * written down at open (info.space 0), before the first new vector. 0: no vector
+     * will be written, and what is known of the rows stays. */
     uint32_t space;
     struct mf_store_pg_config pg;
     /* The vector in a search record, as floats; 0: it has none. For the column that

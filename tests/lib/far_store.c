@@ -14,7 +14,7 @@ struct far {
     struct mf_turn_hook hook;
     struct mf_list refused; /* to be answered at the end of this turn */
     struct mf_list held;
-    size_t n_asked[MF_STORE_IDEM_PURGE + 1];
+    size_t n_asked[MF_STORE_LOAD_ROUNDS + 1];
     uint32_t space; /* of the rows */
     bool is_cut, is_stalled, has_failed, is_closing;
     mf_store_closed_fn closed;

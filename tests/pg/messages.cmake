@@ -9,3 +9,7 @@ mf_pg_test(pg_plans
   LIBS mf_looptest PkgConfig::LIBPQ
   DEPENDS store
   VERSIONS 15 18)
+mf_pg_test(pg_load
+  SOURCES pg/test_pg_load.c unit/store_kit.c unit/store_kit_pg.c
+  LIBS mf_looptest PkgConfig::LIBPQ
+  DEPENDS store)

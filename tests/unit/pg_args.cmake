@@ -1,3 +1,3 @@
-foreach(name pg_args pg_row pg_write)
+foreach(name pg_args pg_copy pg_row pg_write)
   mf_test(${name} SOURCES unit/test_${name}.c DEPENDS store)
 endforeach()
