@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "api/idem.h"
 #include "api/json_out.h"
+#include "api/message_in.h"
 
 #include <stdio.h>
 
@@ -117,21 +118,6 @@ int mf_handle_entity_get(struct mf_api_req *r)
 
 /* ---- create, update ---- */
 
-static void check_name(struct mf_api_req *r, const struct mf_json_at *at,
-                       struct mf_slice name)
-{
-    uint64_t max = r->api->conf->limits_name_bytes;
-
-    if (name.n == 0) {
-        (void)mf_json_fault(at, "name", MF_EUNPROCESSABLE, "string_too_short",
-                            "String should have at least 1 character");
-    } else if (name.n > max) {
-        (void)mf_json_fault(at, "name", MF_EUNPROCESSABLE, "string_too_long",
-                            "%zu bytes; a name has at most %llu (limits.name_bytes)",
-                            name.n, (unsigned long long)max);
-    }
-}
-
 static void take_description(struct mf_api_req *r, const struct mf_json_at *at,
                              struct mf_entity *e)
 {
@@ -170,7 +156,7 @@ MF_LOOP static void take_new(struct mf_api_req *r, const struct mf_json_at *at)
     }
     if (mf_json_text(at, "name", is_session ? MF_JSON_OPTIONAL : MF_JSON_REQUIRED,
                      &row->name)) {
-        check_name(r, at, row->name);
+        mf_name_check(r->api->conf, at, "name", row->name);
     }
     if (is_session) {
         (void)mf_json_text(at, "user_id", MF_JSON_REQUIRED, &row->user_id);
@@ -225,7 +211,7 @@ MF_LOOP static void take_changes(struct mf_api_req *r, const struct mf_json_at *
 
     c->set_name = mf_json_text(at, "name", MF_JSON_OPTIONAL, &c->in.name);
     if (c->set_name) {
-        check_name(r, at, c->in.name);
+        mf_name_check(r->api->conf, at, "name", c->in.name);
     }
     if (c->kind != MF_ENTITY_SESSION) {
         take_description(r, at, &c->in);

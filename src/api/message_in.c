@@ -207,8 +207,9 @@ static void take_one(const struct mf_json_at *at, const struct mf_conf *conf,
     take_id(at, m);
 }
 
-const struct mf_msg *mf_messages_take(struct mf_api_req *r, const struct mf_json_at *at,
-                                      const char *name, uint64_t max, size_t *n)
+const struct mf_msg *mf_messages_take(const struct mf_conf *conf,
+                                      const struct mf_json_at *at, const char *name,
+                                      uint64_t max, size_t *n)
 {
     struct mf_json_at each = {.faults = at->faults, .list = name};
     yyjson_val *list;
@@ -227,14 +228,15 @@ const struct mf_msg *mf_messages_take(struct mf_api_req *r, const struct mf_json
                             yyjson_arr_size(list), (unsigned long long)max);
         return NULL;
     }
-    msgs = mf_arena_alloc(&r->http->arena, (yyjson_arr_size(list) + 1) * sizeof(*msgs));
+    msgs =
+        mf_arena_alloc(at->faults->arena, (yyjson_arr_size(list) + 1) * sizeof(*msgs));
     if (msgs == NULL) {
         at->faults->code = MF_ENOMEM;
         return NULL;
     }
     (void)yyjson_arr_iter_init(list, &it);
     for (; (each.obj = yyjson_arr_iter_next(&it)) != NULL; each.i++) {
-        take_one(&each, r->api->conf, &msgs[each.i]);
+        take_one(&each, conf, &msgs[each.i]);
         has_ids = has_ids || msgs[each.i].id.n > 0;
     }
     *n = each.i;
@@ -242,4 +244,19 @@ const struct mf_msg *mf_messages_take(struct mf_api_req *r, const struct mf_json
         check_twins(&each, msgs, each.i);
     }
     return msgs;
+}
+
+void mf_name_check(const struct mf_conf *conf, const struct mf_json_at *at,
+                   const char *key, struct mf_slice name)
+{
+    uint64_t max = conf->limits_name_bytes;
+
+    if (name.n == 0) {
+        (void)mf_json_fault(at, key, MF_EUNPROCESSABLE, "string_too_short",
+                            "String should have at least 1 character");
+    } else if (name.n > max) {
+        (void)mf_json_fault(at, key, MF_EUNPROCESSABLE, "string_too_long",
+                            "%zu bytes; a name has at most %llu (limits.name_bytes)",
+                            name.n, (unsigned long long)max);
+    }
 }

@@ -65,8 +65,8 @@ MF_LOOP static void take_added(struct mf_api_req *r, const struct mf_json_at *at
 {
     size_t n;
 
-    r->u.add.msgs =
-        mf_messages_take(r, at, "messages", r->api->conf->limits_messages_per_add, &n);
+    r->u.add.msgs = mf_messages_take(r->api->conf, at, "messages",
+                                     r->api->conf->limits_messages_per_add, &n);
     r->u.add.n_msgs = (uint32_t)n;
 }
 
@@ -304,7 +304,7 @@ MF_LOOP static void take_changes(struct mf_api_req *r, const struct mf_json_at *
     size_t n;
 
     take_ids(r, at);
-    c->news = mf_messages_take(r, at, "new_messages",
+    c->news = mf_messages_take(r->api->conf, at, "new_messages",
                                mf_max(r->api->conf->limits_messages_per_add,
                                       r->api->conf->limits_ids_per_request),
                                &n);

@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* A store on this disk is written by nobody else; in a remote one an import, or another
+ * process, may leave rows without vectors at any time. */
+#define REMOTE_LOOK_MS 30000
+
 struct row_task {
     struct mf_record_task rt;
     struct mf_backfill *b;
@@ -19,6 +23,7 @@ struct mf_backfill {
     bool is_expected; /* rows that no pass under way is sure to see */
     bool is_running, is_stopped;
     uint64_t next_ms, after_seq; /* after_seq > 0: in the middle of a pass */
+    uint64_t look_ms;            /* when a remote store is looked at unasked */
     struct mf_store_messages reading;
     struct mf_store_write writing;
     struct mf_store_row *rows; /* to write; as many as were read */
@@ -196,8 +201,13 @@ static void on_read(struct mf_store_req *req, int rc)
 
 void mf_backfill_tick(struct mf_backfill *b, uint64_t now_ms)
 {
-    bool has_work = b->is_expected || b->after_seq > 0;
+    bool has_work;
 
+    if (b->p.store->info.is_remote && now_ms >= b->look_ms) {
+        b->look_ms = now_ms + REMOTE_LOOK_MS;
+        b->is_expected = true;
+    }
+    has_work = b->is_expected || b->after_seq > 0;
     if (!has_work || b->is_running || b->is_stopped || now_ms < b->next_ms ||
         mf_embed_backlog(b->p.embed) > b->p.conf->embed_max_backlog / 2 ||
         mf_store_is_away(b->p.store, 0)) {

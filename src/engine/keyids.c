@@ -22,6 +22,11 @@ static int digest(const void *p, size_t n, uint8_t out[MF_KEYIDS_BYTES])
     return EVP_Digest(p, n, out, NULL, EVP_sha256(), NULL) == 1 ? 0 : MF_ENOMEM;
 }
 
+int mf_keyids_hash(struct mf_slice bytes, uint8_t out[MF_KEYIDS_BYTES])
+{
+    return digest(bytes.p, bytes.n, out);
+}
+
 int mf_keyids_init(struct mf_keyids *k, struct mf_slice key,
                    const uint8_t body_hash[MF_KEYIDS_BYTES])
 {

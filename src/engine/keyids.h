@@ -30,6 +30,8 @@ struct mf_keyids {
 
 MF_MUST MF_ANY int mf_keyids_init(struct mf_keyids *k, struct mf_slice key,
                                   const uint8_t body_hash[MF_KEYIDS_BYTES]);
+/* SHA-256. */
+MF_MUST MF_ANY int mf_keyids_hash(struct mf_slice bytes, uint8_t out[MF_KEYIDS_BYTES]);
 MF_MUST MF_ANY int mf_keyids_make(const struct mf_keyids *k, uint32_t index,
                                   struct mf_id *out);
 
