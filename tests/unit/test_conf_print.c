@@ -176,6 +176,7 @@ MF_TEST(conf_print, an_odd_dsn_shows_no_password_either)
     static const char *const odd[] = {
         "s3cret",
         "POSTGRESQL://me:s3cret@h/x",
+        "POSTGRESQL://me:s3cret@h/x?user=y",
         "postgresql://me:p/s3cret@h/x",
         "postgresql://me:p@s3cret@h/x",
         "postgresql://me:p?s3cret@h/x",

@@ -330,6 +330,26 @@ MF_TEST(flusher, stores_what_an_outage_held_up_in_the_order_it_came)
     rig_close(r);
 }
 
+MF_TEST(flusher, tries_what_waits_again_as_soon_as_the_store_takes_something)
+{
+    struct mf_flush_config cfg = rig_config();
+    struct rig *r = &rig;
+
+    cfg.dep.first_backoff_ms = HOUR_MS;
+    cfg.dep.max_backoff_ms = HOUR_MS;
+    cfg.dep.open_after = 0;
+    rig_open(r, &cfg);
+    mf_fake_store_fail_nth(r->store, 1, MF_EUNAVAILABLE);
+    (void)rig_job(r, "u", 1, MF_FLUSH_NORMAL);
+    rig_turn(r, 20);
+    MF_CHECK_INT(rig_stats(r)->n_failed, 1);
+    (void)rig_job(r, "v", 2, MF_FLUSH_NORMAL);
+    rig_turn(r, 50);
+    check_order(r, (const uint64_t[]){1, 2, 1}, 3);
+    MF_CHECK_INT(r->n_stored, 2);
+    rig_close(r);
+}
+
 MF_TEST(flusher, keeps_the_urgency_of_a_batch_in_its_halves)
 {
     struct rig *r = open_usual();

@@ -3,10 +3,13 @@
 #include "base/stat.h"
 #include "journal/group.h"
 #include "journal/journal.h"
+#include "lib/fault_vfs.h"
 #include "lib/mf_test.h"
 #include "unit/journal_kit.h"
 #include "unit/journal_logkit.h"
 
+#include <limits.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -263,6 +266,26 @@ MF_TEST(journal, forgets_in_order_with_what_is_remembered)
     MF_CHECK_OK(kit_append_and_wait(&k, 1));
     MF_CHECK_STR(told(&k, 10), "2:id2:user:agent:name 2 ");
     kit_close(&k);
+}
+
+/* More than the bound is better than nothing. */
+MF_TEST(journal, gives_all_that_is_known_when_the_disk_is_too_full_to_drop_any)
+{
+    struct kit k = {0};
+
+    as_loop();
+    fault_vfs_install();
+    kit_open(&k, mf_test_tmpdir());
+    remember(&k, 2, 1, "");
+    remember(&k, 2, 2, "");
+    MF_CHECK_OK(kit_append_and_wait(&k, 1));
+    fault_vfs_arm(FAULT_WRITE, 1, UINT_MAX, SQLITE_FULL);
+    MF_CHECK_STR(told(&k, 1), "2:id1:user:agent:name 1 2:id2:user:agent:name 2 ");
+    MF_CHECK(fault_vfs_n_fired() > 0);
+    fault_vfs_disarm();
+    MF_CHECK_STR(told(&k, 1), "2:id2:user:agent:name 2 ");
+    kit_close(&k);
+    fault_vfs_remove();
 }
 
 /* ---- an older format ---- */

@@ -160,3 +160,38 @@ MF_TEST(pg_pool_down, leaves_who_waits_to_the_connections_that_work)
     give(&r, &r.askers[1], MF_PG_USE_OK);
     rig_close(&r);
 }
+
+MF_TEST(pg_pool_down, counts_a_lack_of_its_own_for_nothing)
+{
+    struct rig r;
+
+    rig_init(&r);
+    r.cfg.dep.open_after = 1;
+    fake_pg.rc = MF_ENOMEM;
+    rig_open(&r);
+    MF_CHECK_INT(answered(&r, 0)->rc, MF_ENOMEM);
+    MF_CHECK_INT(health_of(&r), MF_DEP_UP);
+    MF_CHECK_INT(mf_pg_pool_health(r.pool)->failures, 0);
+    rig_close(&r);
+}
+
+/* Nobody asks, and there is no room for one more: the oldest makes way. */
+MF_TEST(pg_pool_down, probes_in_the_place_of_a_connection_that_rests)
+{
+    struct rig r;
+
+    rig_init(&r);
+    r.cfg.max = 1;
+    r.cfg.dep.open_after = 1;
+    r.cfg.dep.first_backoff_ms = r.cfg.dep.max_backoff_ms = 10;
+    rig_open(&r);
+    use(&r, MF_PG_USE_FAILED);
+    turns(&r, 2);
+    MF_CHECK_INT(health_of(&r), MF_DEP_DOWN);
+    MF_CHECK_INT(fake_pg.n_closed, 0);
+    wait_count(&r, &fake_pg.n_opened, 2);
+    turns(&r, 3);
+    MF_CHECK_INT(health_of(&r), MF_DEP_UP);
+    MF_CHECK_INT(fake_pg.most_live, 1);
+    rig_close(&r);
+}
