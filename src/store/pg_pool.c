@@ -414,7 +414,6 @@ MF_LOOP static void count_use(struct mf_pg_pool *p, struct mf_pg_member *m,
         p->stats.endpoints[mf_pg_conn_host(m->conn)].n_failures++;
         count_failure(p, err, true);
     } else {
-        p->failed_in_use = false;
         count_success(p);
     }
 }
