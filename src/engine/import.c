@@ -218,6 +218,7 @@ MF_LOOP static int write_lines(struct mf_import *im, const struct mf_import_batc
     int rc = write_rows(im, b->rows + first, end - first, counts, err);
 
     if (rc != MF_EPOISON) {
+        counts->n_lines += rc == 0 ? to - from : 0;
         return rc;
     }
     if (to - from == 1) {

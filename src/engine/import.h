@@ -72,6 +72,7 @@ struct mf_import_events {
 };
 
 struct mf_import_counts {
+    uint64_t n_lines;  /* that are in the store now */
     uint64_t n_stored; /* messages */
     uint64_t n_there;  /* that the store had already */
 };

@@ -21,6 +21,7 @@ enum mf_exit {
 };
 
 MF_ANY int mf_cmd_serve(int argc, char **argv);
+MF_ANY int mf_cmd_import(int argc, char **argv);
 MF_ANY int mf_cmd_check_config(int argc, char **argv);
 MF_ANY int mf_cmd_print_config(int argc, char **argv);
 MF_ANY int mf_cmd_model(int argc, char **argv);

@@ -11,6 +11,9 @@ static int run_help(int argc, char **argv);
 static const struct mf_command commands[] = {
     {"serve", "[-c FILE] [--set section.key=value]...", "runs the service",
      mf_cmd_serve},
+    {"import", "[-c FILE] [--set section.key=value]... [--skip-bad] FILE",
+     "stores the messages of a file of JSON lines (-: the standard input)",
+     mf_cmd_import},
     {"check-config", "[-c FILE] [--set section.key=value]...",
      "says what is wrong with a configuration", mf_cmd_check_config},
     {"print-config", "[-c FILE] [--set section.key=value]... [--docs | --sample]",
