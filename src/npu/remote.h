@@ -6,8 +6,8 @@
  * A socketpair carries requests and answers (wire.h), a memfd holds all memories:
  * mem_map gives an address in it. When the worker ends or does not answer by a deadline
  * it is killed, everything under way ends with MF_EUNAVAILABLE, and a new one is
- * started after a backoff (mf_dep); memories, weights and plans are made again in it
- * before it is used. Handles stay valid across that.
+ * started after a backoff (mf_dep); memories, weights and plans are made again in it,
+ * and its canary must be right, before it is used. Handles stay valid across that.
  *
  * Owns:    the child, the socket, the shared memory
  * Thread:  any; one thread of its own reads the answers

@@ -207,8 +207,6 @@ bool mf_remote_child_end(struct mf_remote_child *c, unsigned grace_ms, char *how
     if (c->is_stuck) {
         (void)snprintf(how, cap, "process %d does not end: stuck in the driver",
                        (int)c->pid);
-        return false;
     }
-    tell(status, how, cap);
-    return true;
+    return !c->is_stuck;
 }

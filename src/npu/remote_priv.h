@@ -144,7 +144,8 @@ MF_ANY int mf_remote_tell(struct mf_npu_err *to, int code, int sys, const char *
 MF_MUST MF_ANY int mf_remote_child_start(struct mf_remote_child *c, const char *program,
                                          int memfd, struct mf_err *err);
 /* Ends it: waits `grace_ms` for it to go by itself once the socket is closed, then
- * kills it. Writes how it ended, in words. False: it is still there. */
+ * kills it. Writes how it ended by itself, in words; "" when it did not: that it was
+ * killed here is no news. False: it is still there. */
 MF_ANY bool mf_remote_child_end(struct mf_remote_child *c, unsigned grace_ms, char *how,
                                 size_t cap);
 

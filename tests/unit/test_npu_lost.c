@@ -123,7 +123,8 @@ MF_TEST(npu_lost, starts_another_one_that_knows_everything_when_one_is_killed)
         MF_CHECK(rig_is_right(&r, &s, i));
     }
     r.be->stats(r.dev, &st);
-    MF_CHECK(st.reopens == 3 && st.verify_runs == 4 && st.in_flight == 0);
+    /* The first one's numbers are for who opened it to look at. */
+    MF_CHECK(st.reopens == 3 && st.verify_runs == 3 && st.in_flight == 0);
     rig_put_slot(&r, &s);
     rig_close(&r);
 }
@@ -307,6 +308,7 @@ MF_TEST(npu_lost, says_why_the_first_worker_could_not_be_used)
     rig_worker_is("twin");
     MF_CHECK_INT(rig_remote()->open(&npu, &dev, &err), MF_ENOTFOUND);
     assert_non_null(strstr(err.text, "/no/such/folder"));
+    assert_null(strstr(err.text, "signal")); /* our own */
     MF_CHECK_INT(rig_remote()->probe(&npu, &caps, &err), MF_ENOTFOUND);
     MF_CHECK_INT(mf_npu_remote(&conf)->open(&npu, &dev, &err), MF_EUNAVAILABLE);
     assert_non_null(strstr(err.text, "/no/such/program"));
