@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define MF_NPU_ABI 1
+#define MF_NPU_ABI 2
 
 enum mf_npu_dtype { MF_NPU_F32, MF_NPU_BF16, MF_NPU_I8 };
 
@@ -67,7 +67,7 @@ struct mf_npu_caps {
     uint32_t m_mult, k_mult, n_mult, m_max;
     uint32_t queue_depth, dtype_mask; /* 1 << enum mf_npu_dtype */
     bool simulated;                   /* no hardware computes: never said to be any */
-    bool verified;                    /* the canary of every shape was right at open */
+    bool verified;                    /* the canary of every shape was right */
 };
 
 /* C[m][n] = epilogue(A[m][k] B[k][n]); the padded shape. A row-major; B packed by
@@ -109,6 +109,7 @@ struct mf_npu_health {
 struct mf_npu_backend {
     uint32_t abi; /* MF_NPU_ABI */
     const char *name;
+    bool restores; /* a LOST device comes back by itself, verified; its user waits */
     /* Is there one, and what can it do? Nothing is kept. */
     int (*probe)(const struct mf_npu_conf *conf, struct mf_npu_caps *caps,
                  struct mf_npu_err *err);

@@ -9,12 +9,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define DEADLINE_MS      2000
 #define FIRST_BACKOFF_MS 1000
 #define MAX_BACKOFF_MS   60000
 #define MAX_US           1e12 /* longer: not measured */
 #define MAX_FAILED       8    /* jobs in a row: then it is lost */
+#define MEASURE_TRIES    3
+#define AWAIT_NS         3000000000 /* between them, for one that is away */
 
 /* ---- the verdict; with the lock held ---- */
 
@@ -49,7 +52,9 @@ static void lose(struct mf_npu_offload *o, const struct mf_npu_err *why)
                  mf_log_quote(quoted, sizeof(quoted), why->text, strlen(why->text)));
 }
 
-/* A full line and little memory are no fault of the device. */
+/* A full line and little memory are no fault of the device. One that is away is ours to
+ * open again only where it does not come back by itself; wrong numbers are ours to
+ * judge in any case. */
 static void note_bad(struct mf_npu_offload *o, const struct mf_npu_err *why)
 {
     o->n_on_cpu++;
@@ -57,9 +62,14 @@ static void note_bad(struct mf_npu_offload *o, const struct mf_npu_err *why)
     switch (why->code) {
     case MF_EBUSY:
     case MF_ENOMEM: return;
+    case MF_ECORRUPT: lose(o, why); return;
     case MF_ETIMEOUT:
-    case MF_ECORRUPT:
-    case MF_EUNAVAILABLE: lose(o, why); return;
+    case MF_EUNAVAILABLE:
+        if (!o->conf.backend->restores) {
+            lose(o, why);
+        }
+        o->last = *why;
+        return;
     default:
         o->last = *why;
         if (++o->failed_in_row >= MAX_FAILED) {
@@ -67,6 +77,18 @@ static void note_bad(struct mf_npu_offload *o, const struct mf_npu_err *why)
         }
         return;
     }
+}
+
+/* Whether jobs may go there now. */
+static bool is_usable(const struct mf_npu_offload *o)
+{
+    struct mf_npu_health dev;
+
+    if (o->state != MF_NPU_READY || !o->conf.backend->restores) {
+        return o->state == MF_NPU_READY;
+    }
+    o->conf.backend->health(o->rig->dev, &dev);
+    return dev.state == MF_NPU_READY || dev.state == MF_NPU_DEGRADED;
 }
 
 /* ---- a lost device is opened again ---- */
@@ -146,7 +168,9 @@ static void revive(struct mf_npu_offload *o)
 
 static struct rig_slot *take_slot(struct mf_npu_offload *o)
 {
-    for (int i = 0; o->state == MF_NPU_READY && i < MF_NPU_SLOTS; i++) {
+    bool may = is_usable(o);
+
+    for (int i = 0; may && i < MF_NPU_SLOTS; i++) {
         struct rig_slot *s = &o->rig->slot[i];
 
         if (!s->is_taken) {
@@ -192,13 +216,13 @@ MF_WORKER static void device_end(void *arg, void *slot)
     pthread_mutex_unlock(&o->lock);
 }
 
-/* False: another batch found the device lost meanwhile. */
+/* False: it was lost since the batch began. */
 static bool count_job(struct mf_npu_offload *o, uint64_t *nth)
 {
     bool may;
 
     pthread_mutex_lock(&o->lock);
-    may = o->state == MF_NPU_READY;
+    may = is_usable(o);
     *nth = may ? ++o->n_jobs : 0;
     o->n_on_cpu += may ? 0 : 1;
     pthread_mutex_unlock(&o->lock);
@@ -306,36 +330,60 @@ static void attach(struct mf_npu_offload *o, size_t rows)
 }
 
 /* Every size both ways, or, where somebody said from how many rows on, one small batch
- * for the vectors' sake. */
+ * for the vectors' sake. MF_EBACKEND: the device did not compute one, and so nobody
+ * knows its vectors. */
 static int measure(struct mf_npu_offload *o)
 {
     struct measured m[MF_NPU_MAX_BUCKETS] = {{0}};
     const struct rig *r = o->rig;
     uint32_t biggest = r->bucket[r->n_buckets - 1];
+    uint32_t small = mf_min(biggest, (uint32_t)64);
+    int n_sizes = o->conf.min_rows > 0 ? 1 : r->n_buckets;
     double agreement = 1;
-    int n = 0, rc = 0;
 
-    if (o->conf.min_rows > 0) {
-        rc = mf_measure_batch(o, mf_min(biggest, (uint32_t)64), &m[n++]);
+    for (int i = 0; i < n_sizes; i++) {
+        int rc =
+            mf_measure_batch(o, o->conf.min_rows > 0 ? small : r->bucket[i], &m[i]);
+
+        if (rc < 0 || m[i].npu_us > MAX_US) {
+            return rc < 0 ? rc : MF_EBACKEND;
+        }
+        agreement = mf_min(agreement, m[i].agreement);
     }
-    while (rc == 0 && o->conf.min_rows == 0 && n < r->n_buckets) {
-        rc = mf_measure_batch(o, r->bucket[n], &m[n]);
-        agreement = mf_min(agreement, m[n].agreement);
-        n++;
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    o->measured = m[n - 1];
-    o->measured.agreement = mf_min(agreement, m[n - 1].agreement);
-    o->min_rows =
-        o->conf.min_rows > 0 ? o->conf.min_rows : mf_measure_break_even(m, (size_t)n);
-    if (o->measured.npu_us > MAX_US) {
-        o->measured.npu_us = 0;
-    }
+    o->measured = m[n_sizes - 1];
+    o->measured.agreement = agreement;
+    o->min_rows = o->conf.min_rows > 0 ? o->conf.min_rows
+                                       : mf_measure_break_even(m, (size_t)n_sizes);
     o->batch_rows = o->min_rows == UINT32_MAX ? 0 : biggest;
     o->n_offloaded = o->n_on_cpu = 0;
     return 0;
+}
+
+/* False: it was lost for good, or is away for longer than a start may wait. */
+static bool await_usable(struct mf_npu_offload *o)
+{
+    const struct timespec nap = {.tv_nsec = 10000000};
+    int64_t until_ns = mf_npu_now_ns() + AWAIT_NS;
+    bool is_back = false;
+
+    while (!is_back && o->state == MF_NPU_READY && mf_npu_now_ns() < until_ns) {
+        (void)nanosleep(&nap, NULL);
+        pthread_mutex_lock(&o->lock);
+        is_back = is_usable(o);
+        pthread_mutex_unlock(&o->lock);
+    }
+    return is_back;
+}
+
+/* What failed may have been a moment's failure: it is tried again. */
+static int measure_in_the_end(struct mf_npu_offload *o)
+{
+    int rc = measure(o);
+
+    for (int i = 1; rc == MF_EBACKEND && i < MEASURE_TRIES && await_usable(o); i++) {
+        rc = measure(o);
+    }
+    return rc;
 }
 
 /* Detached where it would never be asked. */
@@ -344,14 +392,16 @@ static int start(struct mf_npu_offload *o, struct mf_err *err)
     int rc;
 
     attach(o, o->rig->bucket[o->rig->n_buckets - 1]);
-    rc = measure(o);
+    rc = measure_in_the_end(o);
     mf_encoder_set_device(o->encoder, NULL);
+    if (rc == MF_EBACKEND) {
+        rc = o->last.code < 0 ? o->last.code : rc;
+        return mf_err_set(err, rc, "the device failed the batch that measures it: %s",
+                          o->last.text[0] != '\0' ? o->last.text
+                                                  : mf_code_sentence(rc));
+    }
     if (rc < 0) {
         return mf_err_set(err, rc, "no memory to measure the device");
-    }
-    if (o->state == MF_NPU_LOST) {
-        return mf_err_set(err, o->last.code, "the device failed its first batch: %s",
-                          o->last.text);
     }
     if (o->measured.agreement < MF_NPU_MIN_AGREEMENT) {
         return mf_err_set(err, MF_ECORRUPT,

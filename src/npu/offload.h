@@ -7,16 +7,18 @@
  * A batch of fewer rows than the break-even, a shape without a program, a full line, a
  * failed or late job: that product is computed on the CPU; nobody sees an error. Every
  * `check_every` jobs one row of the result is compared with the CPU's; beyond the bound
- * the device is LOST and the product is done again on the CPU. A lost device is opened
- * and verified again with growing pauses (mf_dep).
+ * the device is LOST and the product is done again on the CPU. A device that is lost
+ * for its numbers, or whose jobs fail one after the other, is closed here, and opened
+ * and verified again with growing pauses (mf_dep). One that is away or late is too,
+ * unless it restores itself (npu.h): then everything is on the CPU until it is back.
  *
  * Products are rounded to bf16 before they are multiplied, and any batch, or product of
  * one, may be computed here instead: so vectors of both ways must be of one space. At
- * open a batch is run both ways (agreement: the smallest cosine). The space is the
- * CPU's while the device agrees with it as well as its own precision had to agree with
- * f32 (encoder.h: 0.9999 for f32, bf16 and fp16, 0.99 for int8), since then nobody
- * could tell them apart; else it is one of its own (embed/model.h), and under
- * MF_NPU_MIN_AGREEMENT the device is refused.
+ * open a batch is run both ways (agreement: the smallest cosine); a device that fails
+ * it each time is not taken. The space is the CPU's while the device agrees with it as
+ * well as its own precision had to agree with f32 (encoder.h: 0.9999 for f32, bf16 and
+ * fp16, 0.99 for int8), since then nobody could tell them apart; else it is one of its
+ * own (embed/model.h), and under MF_NPU_MIN_AGREEMENT the device is refused.
  *
  * Owns:    the device, its memories; borrows the encoder
  * Thread:  open, close on any; the rest on workers

@@ -65,8 +65,8 @@ int mf_product_run(const struct product *p, int64_t deadline_ns, struct mf_npu_e
     struct mf_npu_job *job;
     int rc;
 
-    mf_npu_pack_rows(b->mem_map(p->slot->a), role->padded_k, p->call->x,
-                     p->call->rows, role->k, role->has_bias_row);
+    mf_npu_pack_rows(b->mem_map(p->slot->a), role->padded_k, p->call->x, p->call->rows,
+                     role->k, role->has_bias_row);
     rc = b->submit(p->rig->dev, p->op, p->n_ops, deadline_ns, &job, err);
     if (rc == 0) {
         rc = b->wait(job, err);

@@ -374,6 +374,7 @@ int mf_npu_remote_pid(const struct mf_npu_dev *dev)
 static const struct mf_npu_backend remote_backend = {
     .abi = MF_NPU_ABI,
     .name = "remote",
+    .restores = true,
     .probe = remote_probe,
     .open = remote_open,
     .caps = remote_caps,

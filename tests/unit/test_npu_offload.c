@@ -478,36 +478,160 @@ MF_TEST(npu_offload, refuses_a_device_that_completes_and_computes_nothing)
     bench_close(&t);
 }
 
-static int submit_busy(struct mf_npu_dev *dev, const struct mf_npu_op *ops, unsigned n,
-                       int64_t deadline_ns, struct mf_npu_job **out,
-                       struct mf_npu_err *err)
-{
-    static int count;
+/* What the altered twin does besides. Products here have fewer rows than the canary. */
+static struct {
+    unsigned n_fail;        /* so many jobs fail */
+    bool is_full_by_turns;  /* every second job finds the line full */
+    bool is_going, is_away; /* jobs fail; and it says that it is LOST */
+    unsigned n_opened, n_submits;
+} trouble;
 
-    if (ops->rows < 256 && count++ % 2 == 0) { /* not of the canary */
-        *out = NULL;
-        err->code = MF_EBUSY;
-        return MF_EBUSY;
+static int submit_in_trouble(struct mf_npu_dev *dev, const struct mf_npu_op *ops,
+                             unsigned n, int64_t deadline_ns, struct mf_npu_job **out,
+                             struct mf_npu_err *err)
+{
+    *out = NULL;
+    err->code = 0;
+    if (ops->rows < 256) {
+        trouble.n_submits++;
+        if (trouble.is_full_by_turns && trouble.n_submits % 2 == 0) {
+            err->code = MF_EBUSY;
+        } else if (trouble.is_going || trouble.is_away) {
+            err->code = MF_EUNAVAILABLE;
+        } else if (trouble.n_fail > 0) {
+            trouble.n_fail--;
+            err->code = MF_EBACKEND;
+        }
     }
-    return mf_npu_twin()->submit(dev, ops, n, deadline_ns, out, err);
+    return err->code < 0 ? err->code
+                         : mf_npu_twin()->submit(dev, ops, n, deadline_ns, out, err);
+}
+
+static int open_counted(const struct mf_npu_conf *conf, struct mf_npu_dev **out,
+                        struct mf_npu_err *err)
+{
+    trouble.n_opened++;
+    return mf_npu_twin()->open(conf, out, err);
+}
+
+static void health_in_trouble(const struct mf_npu_dev *dev, struct mf_npu_health *out)
+{
+    mf_npu_twin()->health(dev, out);
+    if (trouble.is_away) {
+        out->state = MF_NPU_LOST;
+        out->last.code = MF_EUNAVAILABLE;
+    }
+}
+
+static struct mf_npu_offload_conf troubled(void)
+{
+    struct mf_npu_offload_conf conf = always();
+
+    memset(&trouble, 0, sizeof(trouble));
+    altered = *mf_npu_twin();
+    altered.submit = submit_in_trouble;
+    altered.open = open_counted;
+    altered.health = health_in_trouble;
+    conf.backend = &altered;
+    return conf;
 }
 
 MF_TEST(npu_offload, a_full_line_is_no_fault_of_the_device)
 {
-    struct mf_npu_offload_conf conf = always();
+    struct mf_npu_offload_conf conf = troubled();
     struct mf_npu_report r;
     struct bench t;
     double most;
 
-    altered = *mf_npu_twin();
-    altered.submit = submit_busy;
-    conf.backend = &altered;
     bench_open(&t, &kit_small, &conf);
+    trouble.is_full_by_turns = true;
     MF_CHECK(agreement(&t, &most) > 0.9999);
     r = report(&t);
     MF_CHECK_INT(r.n_offloaded, PRODUCTS / 2);
     MF_CHECK_INT(r.n_on_cpu, PRODUCTS / 2);
     MF_CHECK_INT(r.health.state, MF_NPU_READY);
+    bench_close(&t);
+}
+
+MF_TEST(npu_offload, a_device_that_restores_itself_is_waited_for_and_not_opened_again)
+{
+    struct mf_npu_offload_conf conf = troubled();
+    struct mf_npu_report r;
+    struct bench t;
+    double most;
+
+    altered.restores = true;
+    bench_open(&t, &kit_small, &conf);
+    trouble.is_going = true; /* before it knows of its own end */
+    for (int i = 0; i < 3; i++) {
+        MF_CHECK(agreement(&t, &most) > 0.9999);
+        MF_CHECK_INT(report(&t).n_offloaded, 0);
+    }
+    trouble.is_away = true;
+    trouble.n_submits = 0;
+    pause_ms(5); /* longer than the longest backoff */
+    MF_CHECK(agreement(&t, &most) > 0.9999);
+    MF_CHECK_INT(report(&t).health.state, MF_NPU_LOST);
+    MF_CHECK_INT(trouble.n_submits, 0);
+    trouble.is_going = trouble.is_away = false;
+    MF_CHECK(agreement(&t, &most) > 0.9999);
+    r = report(&t);
+    MF_CHECK_INT(r.health.state, MF_NPU_READY);
+    MF_CHECK_INT(r.n_offloaded, PRODUCTS);
+    MF_CHECK_INT(r.stats.reopens, 0);
+    MF_CHECK_INT(trouble.n_opened, 1);
+    bench_close(&t);
+}
+
+MF_TEST(npu_offload, wrong_numbers_of_a_device_that_restores_itself_are_ours_to_judge)
+{
+    struct mf_npu_twin_faults f = {.wrong_every = 1};
+    struct mf_npu_offload_conf conf = troubled();
+    struct bench t;
+    double most;
+
+    altered.restores = true;
+    conf.check_every = 1;
+    bench_open(&t, &kit_small, &conf);
+    kit_texts(&t.texts, 1, 1, 3);
+    mf_npu_twin_set_faults(&f);
+    (void)agreement(&t, &most);
+    MF_CHECK_INT(report(&t).health.state, MF_NPU_LOST);
+    mf_npu_twin_set_faults(NULL);
+    pause_ms(5);
+    MF_CHECK(agreement(&t, &most) > 0.9999);
+    MF_CHECK_INT(report(&t).stats.reopens, 1);
+    MF_CHECK_INT(trouble.n_opened, 2);
+    bench_close(&t);
+}
+
+MF_TEST(npu_offload, a_measured_batch_that_failed_is_measured_again)
+{
+    struct mf_npu_offload_conf conf = troubled();
+    struct mf_npu_report r;
+    struct bench t;
+
+    trouble.n_fail = 3;
+    bench_open(&t, &kit_small, &conf);
+    r = report(&t);
+    MF_CHECK(trouble.n_fail == 0 && r.npu_us > 0);
+    MF_CHECK(r.agreement > 0.999 && r.agreement < 1); /* a device did compute it */
+    bench_close(&t);
+}
+
+MF_TEST(npu_offload, a_device_that_was_never_measured_is_not_used)
+{
+    struct mf_npu_offload_conf conf = troubled();
+    struct bench t;
+
+    bench_prepare(&t, &kit_small);
+    trouble.n_fail = UINT32_MAX;
+    MF_CHECK_INT(mf_npu_offload_open(&t.o, t.e, &conf, &t.err), MF_EBACKEND);
+    assert_non_null(strstr(t.err.msg, "failed the batch that measures it"));
+    trouble.n_fail = 0;
+    altered.restores = trouble.is_going = true; /* away as soon as it is asked */
+    MF_CHECK_INT(mf_npu_offload_open(&t.o, t.e, &conf, &t.err), MF_EUNAVAILABLE);
+    assert_null(t.o);
     bench_close(&t);
 }
 
