@@ -1,4 +1,5 @@
 mf_test(hash_model SOURCES unit/test_hash_model.c DEPENDS embed)
+mf_test(hash_words SOURCES unit/test_hash_words.c DEPENDS embed)
 
 # A model for tests of whatever embeds; other folders link it too.
 add_library(mf_fakemodel STATIC lib/fake_model.c)

@@ -5,7 +5,10 @@ target_link_libraries(journal_child PRIVATE mf_journal)
 
 mf_test(journal_record SOURCES unit/test_journal_record.c unit/journal_items.c
         DEPENDS journal)
-mf_test(journal_group SOURCES unit/test_journal_group.c DEPENDS journal)
+foreach(name group group_sim)
+  mf_test(journal_${name} SOURCES unit/test_journal_${name}.c unit/journal_groupkit.c
+    DEPENDS journal)
+endforeach()
 foreach(name log damage fault loop crash known)
   mf_test(journal_${name}
     SOURCES unit/test_journal_${name}.c unit/journal_kit.c unit/journal_logkit.c
@@ -15,3 +18,4 @@ foreach(name log damage fault loop crash known)
   target_compile_definitions(test_journal_${name} PRIVATE
     MF_JOURNAL_CHILD="$<TARGET_FILE:journal_child>")
 endforeach()
+target_sources(test_journal_known PRIVATE unit/journal_groupkit.c)

@@ -128,6 +128,9 @@ MF_LOOP void kit_scan(struct kit *k, struct kit_scan *q, const char *user,
 /* How often `seq` is among the hits. */
 MF_ANY size_t kit_count(const struct kit_scan *q, uint64_t seq);
 MF_ANY const struct mf_scan_hit *kit_hit(const struct kit_scan *q, uint64_t seq);
+/* A scan of u1 that ranks `seq` exactly once; or not at all. */
+MF_LOOP void kit_check_found(struct kit *k, const char *text, uint64_t seq);
+MF_LOOP void kit_check_not_found(struct kit *k, const char *text, uint64_t seq);
 MF_ANY void kit_check_same(const struct kit_scan *a, const struct kit_scan *b);
 
 #endif

@@ -96,3 +96,22 @@ void kit_check_same(const struct kit_scan *a, const struct kit_scan *b)
         MF_CHECK(a->hits[i].has_vector == b->hits[i].has_vector);
     }
 }
+
+void kit_check_found(struct kit *k, const char *text, uint64_t seq)
+{
+    struct kit_scan q;
+
+    kit_scan(k, &q, "u1", text);
+    MF_CHECK_INT(kit_count(&q, seq), 1);
+    MF_CHECK(!q.s.is_partial);
+    kit_forget(&q);
+}
+
+void kit_check_not_found(struct kit *k, const char *text, uint64_t seq)
+{
+    struct kit_scan q;
+
+    kit_scan(k, &q, "u1", text);
+    MF_CHECK_INT(kit_count(&q, seq), 0);
+    kit_forget(&q);
+}

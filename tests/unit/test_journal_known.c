@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is remembered of a remote store, beside the rounds. */
 #include "base/stat.h"
-#include "journal/group.h"
 #include "journal/journal.h"
 #include "lib/fault_vfs.h"
 #include "lib/mf_test.h"
+#include "unit/journal_groupkit.h"
 #include "unit/journal_kit.h"
 #include "unit/journal_logkit.h"
 
@@ -14,22 +14,6 @@
 #include <string.h>
 
 /* ---- in line ---- */
-
-static const struct mf_group_limits limits = {.max_bytes = 1000,
-                                              .max_commit_rounds = 3,
-                                              .max_commit_bytes = 100,
-                                              .max_commit_erases = 4,
-                                              .checkpoint_pages = 10};
-static const struct mf_group_result fine = {.free_bytes = UINT64_MAX};
-static const struct mf_group_result no_room = {.rc = MF_ENOSPC,
-                                               .free_bytes = UINT64_MAX};
-static const struct mf_group_result fatal = {.rc = MF_EFATAL, .free_bytes = UINT64_MAX};
-
-static void append_one(struct mf_group *g, struct mf_journal_append *a)
-{
-    *a = (struct mf_journal_append){.bytes = 1, .rc = 1};
-    MF_CHECK_OK(mf_group_append(g, a));
-}
 
 /* Awaited by `f` when it is not NULL. */
 static void put_note(struct mf_group *g, struct mf_jnote *n,
@@ -49,12 +33,12 @@ MF_TEST(group, notes_wait_for_a_commit_that_is_made_anyway)
     struct mf_jnote n[2];
     struct mf_group g;
 
-    mf_group_init(&g, &limits);
+    start(&g);
     put_note(&g, &n[0], NULL);
     put_note(&g, &n[1], NULL);
     MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_NOTHING);
     MF_CHECK(mf_group_is_idle(&g));
-    append_one(&g, &a);
+    MF_CHECK_OK(add(&g, &a, 1));
     MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT);
     MF_CHECK_INT(g.sent_notes.n, 2);
     MF_CHECK_PTR(mf_list_head(&g.sent_notes), &n[0].link);
@@ -70,13 +54,13 @@ MF_TEST(group, few_notes_go_beside_rounds_and_the_line_of_them_is_bounded)
     struct mf_journal_forget f;
     struct mf_group g;
 
-    mf_group_init(&g, &limits);
+    start(&g);
     for (size_t i = 0; i < mf_countof(n) - 1; i++) {
         put_note(&g, &n[i], NULL);
     }
     MF_CHECK_INT(g.notes.n, MF_GROUP_WAITING_NOTES);
     MF_CHECK_INT(g.done_notes.n, 1); /* dropped */
-    append_one(&g, &a);
+    MF_CHECK_OK(add(&g, &a, 1));
     MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT);
     MF_CHECK_INT(g.sent_notes.n, MF_GROUP_NOTES_BESIDE);
     mf_group_finish(&g, &fine, 0);
@@ -98,7 +82,7 @@ MF_TEST(group, without_room_a_note_stays_and_who_waits_is_told)
     struct mf_jnote n[2];
     struct mf_group g;
 
-    mf_group_init(&g, &limits);
+    start(&g);
     put_note(&g, &n[0], &f);
     MF_CHECK_INT(mf_group_seal(&g, 0), MF_GROUP_COMMIT);
     put_note(&g, &n[1], NULL);
@@ -119,7 +103,7 @@ MF_TEST(group, notes_are_committed_at_the_end_and_dropped_after_a_failure)
     struct mf_jnote n[3];
     struct mf_group g;
 
-    mf_group_init(&g, &limits);
+    start(&g);
     put_note(&g, &n[0], NULL);
     mf_group_close(&g);
     MF_CHECK(!mf_group_is_idle(&g));

@@ -4,33 +4,13 @@
 
 #include "base/stat.h"
 
-/* A scan that must rank `seq` exactly once. */
-MF_LOOP static void check_found(struct kit *k, const char *text, uint64_t seq)
-{
-    struct kit_scan q;
-
-    kit_scan(k, &q, "u1", text);
-    MF_CHECK_INT(kit_count(&q, seq), 1);
-    MF_CHECK(!q.s.is_partial);
-    kit_forget(&q);
-}
-
-MF_LOOP static void check_not_found(struct kit *k, const char *text, uint64_t seq)
-{
-    struct kit_scan q;
-
-    kit_scan(k, &q, "u1", text);
-    MF_CHECK_INT(kit_count(&q, seq), 0);
-    kit_forget(&q);
-}
-
 /* With the shelf that is there, and with one that is loaded anew. */
 MF_LOOP static void check_found_warm_and_cold(struct kit *k, const char *text,
                                               uint64_t seq)
 {
-    check_found(k, text, seq);
+    kit_check_found(k, text, seq);
     mf_library_user_gone(k->lib, mf_slice_str("u1"));
-    check_found(k, text, seq);
+    kit_check_found(k, text, seq);
 }
 
 MF_TEST(library, finds_a_message_as_soon_as_it_is_added)
@@ -112,7 +92,7 @@ MF_TEST(library, finds_a_round_that_is_stored_behind_the_loads_back)
     kit_wait(&q);
     MF_CHECK_INT(kit_count(&q, before), 1);
     kit_forget(&q);
-    check_found(&k, "zebra", during);
+    kit_check_found(&k, "zebra", during);
     MF_CHECK_INT(k.n_asked, 1); /* the same shelf all the time */
     kit_close(&k);
 }
@@ -146,7 +126,7 @@ MF_TEST(library, finds_a_round_that_is_stored_while_it_is_put)
     uint64_t seq;
 
     kit_open(&k);
-    check_not_found(&k, "zebra", 1);
+    kit_check_not_found(&k, "zebra", 1);
     seq = kit_add(&k, "u1", 1, "my zebra eats grass");
     mf_lane_set_permits(k.lib->lane, 0);
     kit_question(&k, &q, "u1", "zebra");
@@ -169,7 +149,7 @@ MF_TEST(library, does_not_bring_back_what_was_deleted_while_it_was_put)
     uint64_t seq;
 
     kit_open(&k);
-    check_not_found(&k, "zebra", 1);
+    kit_check_not_found(&k, "zebra", 1);
     seq = kit_add(&k, "u1", 1, "my zebra eats grass");
     mf_lane_set_permits(k.lib->lane, 0);
     kit_question(&k, &q, "u1", "zebra");
@@ -181,141 +161,8 @@ MF_TEST(library, does_not_bring_back_what_was_deleted_while_it_was_put)
     kit_wait(&q);
     MF_CHECK_INT(q.s.n_hits, 0);
     kit_forget(&q);
-    check_not_found(&k, "zebra", seq);
+    kit_check_not_found(&k, "zebra", seq);
     kit_close(&k);
-}
-
-/* ---- deletion ---- */
-
-struct loading {
-    struct kit k;
-    struct kit_scan q;
-    uint64_t first, second;
-};
-
-/* Two stored messages, of sessions 1 and 2; the store has read both, the library does
- * not know yet. */
-MF_ANY static void begin_loading(struct loading *l) MF_ASSERTS_LOOP;
-
-static void begin_loading(struct loading *l)
-{
-    kit_open(&l->k);
-    l->first = kit_add(&l->k, "u1", 1, "my zebra eats grass");
-    l->second = kit_add(&l->k, "u1", 2, "a zebra has stripes");
-    kit_store(&l->k, "u1", l->first);
-    kit_store(&l->k, "u1", l->second);
-    kit_question(&l->k, &l->q, "u1", "zebra");
-    kit_gate(&l->k, KIT_HOLD_AFTER);
-    MF_CHECK_OK(kit_submit(&l->q));
-    kit_wait_gated(&l->k, 1);
-}
-
-MF_LOOP static void end_loading(struct loading *l)
-{
-    kit_gate(&l->k, KIT_OPEN);
-    kit_wait(&l->q);
-}
-
-MF_TEST(library, honours_a_deletion_while_loading)
-{
-    struct loading l;
-
-    begin_loading(&l);
-    kit_delete(&l.k, "u1", l.first);
-    end_loading(&l);
-    MF_CHECK_INT(kit_count(&l.q, l.first), 0);
-    MF_CHECK_INT(kit_count(&l.q, l.second), 1);
-    kit_forget(&l.q);
-    kit_close(&l.k);
-}
-
-MF_TEST(library, honours_the_end_of_a_session_while_loading)
-{
-    struct loading l;
-
-    begin_loading(&l);
-    kit_delete_session(&l.k, "u1", 2);
-    end_loading(&l);
-    MF_CHECK_INT(kit_count(&l.q, l.first), 1);
-    MF_CHECK_INT(kit_count(&l.q, l.second), 0);
-    kit_forget(&l.q);
-    kit_close(&l.k);
-}
-
-MF_TEST(library, honours_the_end_of_a_user_while_loading)
-{
-    struct loading l;
-    struct mf_store_entity e = {.req = {.op = MF_STORE_DELETE}, .kind = MF_ENTITY_USER};
-
-    begin_loading(&l);
-    e.in.id = mf_slice_str("u1");
-    MF_CHECK_OK(kit_ask(&l.k, &e.req));
-    mf_store_req_fini(&e.req);
-    mf_library_user_gone(l.k.lib, mf_slice_str("u1"));
-    end_loading(&l);
-    MF_CHECK_INT(l.q.s.n_hits, 0);
-    kit_forget(&l.q);
-    kit_close(&l.k);
-}
-
-MF_TEST(library, loads_again_when_it_could_not_note_a_deletion)
-{
-    struct loading l;
-
-    begin_loading(&l);
-    mf_holder_find(l.k.lib, mf_slice_str("u1"))->has_lost_log = true;
-    kit_delete(&l.k, "u1", l.first);
-    end_loading(&l);
-    MF_CHECK_INT(l.k.n_asked, 2);
-    MF_CHECK_INT(kit_count(&l.q, l.first), 0);
-    MF_CHECK_INT(kit_count(&l.q, l.second), 1);
-    kit_forget(&l.q);
-    kit_close(&l.k);
-}
-
-/* A scan that is under way ends after the deletion was told. */
-MF_TEST(library, honours_a_deletion_while_scanning)
-{
-    struct loading l;
-    struct kit_scan q;
-
-    begin_loading(&l);
-    end_loading(&l);
-    kit_forget(&l.q);
-    mf_lane_set_permits(l.k.lib->lane, 0);
-    kit_question(&l.k, &q, "u1", "zebra");
-    MF_CHECK_OK(kit_submit(&q));
-    kit_turns(&l.k, 3);
-    MF_CHECK_INT(mf_lane_n_waiting(l.k.lib->lane), 1);
-    kit_delete(&l.k, "u1", l.first);
-    mf_lane_set_permits(l.k.lib->lane, 1);
-    kit_wait(&q);
-    MF_CHECK_INT(q.s.n_hits, 1);
-    MF_CHECK_INT(q.hits[0].seq, l.second);
-    kit_forget(&q);
-    check_not_found(&l.k, "zebra", l.first);
-    kit_close(&l.k);
-}
-
-MF_TEST(library, honours_the_end_of_a_session_while_scanning)
-{
-    struct loading l;
-    struct kit_scan q;
-
-    begin_loading(&l);
-    end_loading(&l);
-    kit_forget(&l.q);
-    mf_lane_set_permits(l.k.lib->lane, 0);
-    kit_question(&l.k, &q, "u1", "zebra");
-    MF_CHECK_OK(kit_submit(&q));
-    kit_turns(&l.k, 3);
-    kit_delete_session(&l.k, "u1", 1);
-    mf_lane_set_permits(l.k.lib->lane, 1);
-    kit_wait(&q);
-    MF_CHECK_INT(q.s.n_hits, 1);
-    MF_CHECK_INT(q.hits[0].seq, l.second);
-    kit_forget(&q);
-    kit_close(&l.k);
 }
 
 /* ---- better records ---- */
@@ -348,7 +195,7 @@ MF_TEST(library, keeps_a_vector_that_is_made_while_the_record_is_put)
     uint64_t seq;
 
     kit_open(&k);
-    check_not_found(&k, "zebra", 1);
+    kit_check_not_found(&k, "zebra", 1);
     seq = kit_add(&k, "u1", 1, "my zebra eats grass");
     mf_lane_set_permits(k.lib->lane, 0);
     kit_question(&k, &q, "u1", "zebra");
@@ -431,7 +278,7 @@ MF_TEST(library, ranks_knowledge_with_messages_or_apart)
     kit_open(&k);
     cold = kit_add_knowledge(&k, "u1", "zebras live in Africa");
     msg = kit_add(&k, "u1", 1, "my zebra eats grass");
-    check_found(&k, "zebra", cold);
+    kit_check_found(&k, "zebra", cold);
     warm = kit_add_knowledge(&k, "u1", "zebras run fast");
     kit_scan(&k, &q, "u1", "zebra");
     MF_CHECK_INT(q.s.n_hits, 3);
@@ -609,7 +456,7 @@ MF_TEST(library, answers_or_says_enomem_whichever_allocation_fails)
         }
         kit_forget(&q);
     }
-    check_found(&k, "zebra", stored);
+    kit_check_found(&k, "zebra", stored);
     kit_close(&k);
 }
 
@@ -620,7 +467,7 @@ MF_TEST(library, forgets_a_shelf_that_could_not_take_a_change)
     uint64_t seq;
 
     kit_open(&k);
-    check_not_found(&k, "zebra", 1);
+    kit_check_not_found(&k, "zebra", 1);
     seq = kit_add_knowledge(&k, "u1", "zebras live in Africa");
     for (size_t nth = 1;; nth++) {
         bool has_failed;
@@ -630,7 +477,7 @@ MF_TEST(library, forgets_a_shelf_that_could_not_take_a_change)
         mf_library_removed(k.lib, mf_slice_str("u1"), 999);
         has_failed = mf_test_has_failed();
         mf_test_fail_nth(0);
-        check_found(&k, "zebra", seq);
+        kit_check_found(&k, "zebra", seq);
         if (!has_failed) {
             break;
         }

@@ -311,6 +311,21 @@ MF_TEST(library, does_not_take_a_session_that_ended_beside_the_delta)
     kit_close(&b.k);
 }
 
+/* It is left out once, not for good: the mark stays. */
+MF_TEST(library, brings_with_the_next_delta_what_was_told_beside_this_one)
+{
+    struct beside b;
+
+    begin_delta(&b);
+    mf_library_removed(b.k.lib, mf_slice_str("u1"), b.first);
+    end_delta(&b);
+    MF_CHECK_INT(kit_count(&b.q, b.first), 0);
+    MF_CHECK_INT(kit_count(&b.q, b.second), 1);
+    kit_forget(&b.q);
+    check_scan(&b.k, 3, b.first);
+    kit_close(&b.k);
+}
+
 /* Told too much to be kept: the delta counts for nobody. */
 MF_TEST(library, asks_again_when_too_much_was_told_beside_the_delta)
 {
