@@ -8,7 +8,7 @@
 
 /* A store on this disk is written by nobody else; in a remote one an import, or another
  * process, may leave rows without vectors at any time. */
-#define REMOTE_LOOK_MS 30000
+#define REMOTE_LOOK_MS 10000
 
 struct row_task {
     struct mf_record_task rt;

@@ -157,10 +157,12 @@ MF_LOOP static int get(struct mf_import *im, const struct wanted *w,
         return rc;
     }
     rc = find(im, w, out, err);
-    return rc == 0 && *out == NULL
-               ? mf_err_set(err, MF_EDB, "what was just created is not there: '%.*s'",
-                            (int)mf_min(w->name.n, (size_t)MF_ID_MAX), w->name.p)
-               : rc;
+    if (rc == 0 && *out == NULL) {
+        (void)mf_err_set(err, MF_EDB, "what was just created is not there: '%.*s'",
+                         (int)mf_min(w->name.n, (size_t)MF_ID_MAX), w->name.p);
+        return MF_EDB;
+    }
+    return rc;
 }
 
 static int copy_id(struct mf_arena *arena, const struct mf_id *id, struct mf_slice *out)
@@ -195,9 +197,10 @@ MF_LOOP static int make_session(struct mf_import *im, const struct mf_import_lin
     const struct name *agent;
     int rc = get(im, &a, &agent, err);
 
-    if (rc == 0) {
-        rc = copy_id(arena, &agent->id, &w->agent_id);
+    if (rc != 0) {
+        return rc;
     }
+    rc = copy_id(arena, &agent->id, &w->agent_id);
     return rc < 0 ? rc : get(im, w, session, err);
 }
 
@@ -211,20 +214,22 @@ int mf_import_resolve(struct mf_import *im, const struct mf_import_line *line,
     const struct name *n;
     int rc = get(im, &u, &n, err);
 
-    if (rc == 0) {
-        rc = copy_id(arena, &n->id, user_id);
-    }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
+    rc = copy_id(arena, &n->id, user_id);
     s.user_id = *user_id;
-    rc = find(im, &s, &n, err);
+    if (rc == 0) {
+        rc = find(im, &s, &n, err);
+    }
     if (rc == 0 && n == NULL) {
         rc = make_session(im, line, &s, arena, &n, err);
     }
-    if (rc == 0) {
-        rc = copy_id(arena, &n->id, session_id);
-        agent_id = n->agent_id; /* `n` may be forgotten with the next name */
+    if (rc != 0) {
+        return rc;
     }
+    MF_ASSERT(n != NULL);
+    agent_id = n->agent_id; /* `n` may be forgotten with the next name */
+    rc = copy_id(arena, &n->id, session_id);
     return rc < 0 ? rc : check_agent(im, line, &agent_id, err);
 }
