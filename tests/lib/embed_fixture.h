@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * embed_fixture: a loop, a fake model and embed, and tasks that note what became of
- * them. For the tests of embed; included once a program.
+ * them. For the tests of embed.
+ *
+ * Owns:    struct fix: all of it between open and close
+ * Thread:  the case's, which becomes the loop thread
+ * Limits:  notes the order of MAX_DONE tasks
+ * Fails:   through cmocka's assertions
  */
 #ifndef MF_EMBED_FIXTURE_H
 #define MF_EMBED_FIXTURE_H
@@ -32,132 +37,25 @@ struct task {
     bool after_had_vector, is_done;
 };
 
-static char done_order[MAX_DONE + 1]; /* first bytes of texts, as they are done */
-static size_t n_done_order;
+extern char done_order[MAX_DONE + 1]; /* first bytes of texts, as they are done */
+extern size_t n_done_order;
 
-MF_UNUSED static const struct mf_embed_config plain_config = {
-    .permits = 1,
-    .dep = {.timeout_ms = 60000,
-            .max_attempts = 2,
-            .first_backoff_ms = 1,
-            .max_backoff_ms = 2},
-    .max_waiting = 100,
-    .max_waiting_bytes = 100000,
-};
+/* One permit, two attempts, a backoff of a millisecond. */
+extern const struct mf_embed_config plain_config;
 
-static void fix_open(struct fix *f, const struct mf_fake_config *model,
-                     const struct mf_embed_config *cfg)
-{
-    struct mf_loop_config loop_cfg = {.pool_threads = 14};
-    struct mf_err err;
-
-    memset(f, 0, sizeof(*f));
-    memset(done_order, 0, sizeof(done_order));
-    n_done_order = 0;
-    f->fake = mf_fake_model_open(model);
-    assert_non_null(f->fake);
-    MF_CHECK_OK(mf_loop_open(&f->loop, &loop_cfg, &err));
-    mf_loop_assert(f->loop);
-    MF_CHECK_OK(mf_embed_open(&f->embed, f->loop, &f->fake->model, cfg));
-}
-
-static void fix_closed(void *arg)
-{
-    struct fix *f = arg;
-
-    f->closed = true;
-    f->n_closed++;
-}
-
-static void fix_close(struct fix *f)
-{
-    mf_loop_assert(f->loop);
-    mf_fake_release(f->fake);
-    if (f->embed != NULL) {
-        mf_embed_close(f->embed, fix_closed, f);
-        MF_CHECK(mf_loop_run_until(f->loop, &f->closed, PATIENCE));
-        MF_CHECK_INT(f->n_closed, 1);
-    }
-    MF_CHECK_OK(mf_loop_close(f->loop));
-    mf_model_close(&f->fake->model);
-}
-
-static void task_after(struct mf_embed_task *t, int rc)
-{
-    struct task *k = mf_container_of(t, struct task, t);
-
-    k->n_after++;
-    k->after_rc = rc;
-    k->after_had_vector = t->vector != NULL;
-}
-
-static void task_done(struct mf_embed_task *t, int rc)
-{
-    struct task *k = mf_container_of(t, struct task, t);
-
-    MF_CHECK_INT(rc, t->rc);
-    k->n_done++;
-    k->rc = rc;
-    k->is_done = true;
-    if (n_done_order < MAX_DONE) {
-        done_order[n_done_order++] = *(t->text.n > 0 ? t->text.p : "-");
-    }
-}
-
-MF_UNUSED static int submit(struct fix *f, struct task *k, const char *text,
-                            enum mf_urgency urgency)
-{
-    mf_loop_assert(f->loop);
-    memset(k, 0, sizeof(*k));
-    k->fix = f;
-    for (size_t i = 0; i < DIM; i++) {
-        k->v[i] = POISON;
-    }
-    k->t.text = mf_slice_str(text);
-    k->t.vector = k->v;
-    k->t.after = task_after;
-    k->t.done = task_done;
-    return mf_embed_submit(f->embed, &k->t, urgency);
-}
-
-MF_UNUSED static void run_until_done(struct fix *f, struct task *k)
-{
-    MF_CHECK(mf_loop_run_until(f->loop, &k->is_done, PATIENCE));
-}
-
+void fix_open(struct fix *f, const struct mf_fake_config *model,
+              const struct mf_embed_config *cfg);
+void fix_close(struct fix *f);
+void fix_closed(void *arg); /* for who closes embed himself; arg: the fix */
+void task_after(struct mf_embed_task *t, int rc);
+void task_done(struct mf_embed_task *t, int rc);
+int submit(struct fix *f, struct task *k, const char *text, enum mf_urgency urgency);
+void run_until_done(struct fix *f, struct task *k);
 /* Turns of the loop until the model was called `calls` times. */
-MF_UNUSED static void run_until_calls(struct fix *f, unsigned calls)
-{
-    static const bool never = false;
-
-    for (unsigned i = 0; mf_fake_counts(f->fake).calls < calls; i++) {
-        MF_CHECK(i < PATIENCE);
-        (void)mf_loop_run_until(f->loop, &never, 1);
-    }
-}
-
+void run_until_calls(struct fix *f, unsigned calls);
 /* A few turns in which something that must not happen would happen. */
-MF_UNUSED static void run_a_while(struct fix *f)
-{
-    static const bool never = false;
-
-    (void)mf_loop_run_until(f->loop, &never, 30);
-}
-
-MF_UNUSED static void check_vector(struct fix *f, const struct task *k)
-{
-    float want[DIM];
-
-    MF_CHECK_INT(k->rc, 0);
-    mf_fake_vector(f->fake, k->t.text, want);
-    MF_CHECK_MEM(k->v, want, sizeof(want));
-}
-
-MF_UNUSED static void check_no_vector(const struct task *k)
-{
-    for (size_t i = 0; i < DIM; i++) {
-        MF_CHECK(k->v[i] == POISON);
-    }
-}
+void run_a_while(struct fix *f);
+void check_vector(struct fix *f, const struct task *k);
+void check_no_vector(const struct task *k);
 
 #endif

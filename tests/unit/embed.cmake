@@ -7,16 +7,18 @@ mf_target_defaults(mf_fakemodel)
 target_include_directories(mf_fakemodel PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(mf_fakemodel PUBLIC mf_embed)
 
-mf_test(embed SOURCES unit/test_embed.c DEPENDS embed fakemodel)
-mf_test(embed_fault SOURCES unit/test_embed_fault.c DEPENDS embed fakemodel)
-mf_test(embed_share SOURCES unit/test_embed_share.c DEPENDS embed fakemodel)
+add_library(mf_embedfix STATIC lib/embed_fixture.c)
+mf_target_defaults(mf_embedfix)
+target_include_directories(mf_embedfix PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(mf_embedfix PUBLIC mf_fakemodel mf_testlib)
+
+foreach(name embed embed_fault embed_share embed_load embed_prompt embed_cancel
+        embed_spare)
+  mf_test(${name} SOURCES unit/test_${name}.c DEPENDS embedfix)
+endforeach()
 mf_test(embed_order SOURCES unit/test_embed_order.c DEPENDS embed)
-mf_test(embed_load SOURCES unit/test_embed_load.c DEPENDS embed fakemodel)
-mf_test(embed_prompt SOURCES unit/test_embed_prompt.c DEPENDS embed fakemodel)
-mf_test(embed_cancel SOURCES unit/test_embed_cancel.c DEPENDS embed fakemodel)
 mf_test(transformer SOURCES unit/test_transformer.c lib/gguf_file.c lib/model_folder.c
         DEPENDS embed weights)
-mf_test(embed_spare SOURCES unit/test_embed_spare.c DEPENDS embed fakemodel)
 mf_test(transformer_flood SOURCES unit/test_transformer_flood.c lib/model_folder.c
         DEPENDS embed weights)
 # The same, longer: make torture.

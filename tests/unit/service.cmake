@@ -1,2 +1,4 @@
 mf_test(vcache SOURCES unit/test_vcache.c DEPENDS embed)
-mf_test(service SOURCES unit/test_service.c DEPENDS embed fakemodel)
+foreach(name service service_looks)
+  mf_test(${name} SOURCES unit/test_${name}.c unit/service_desk.c DEPENDS embedfix)
+endforeach()
