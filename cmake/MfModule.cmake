@@ -1,6 +1,8 @@
 # mf_module(name SOURCES a.c .. [DEPENDS base ..] [LIBS PkgConfig::uv ..])
 #   one static library per module; it sees only what DEPENDS names.
-# mf_test(name SOURCES t.c .. [DEPENDS ..] [LABEL unit])
+# mf_test_program(name SOURCES t.c .. [DEPENDS ..] [LIBS ..])
+#   test_<name>, which somebody else registers.
+# mf_test(name SOURCES t.c .. [DEPENDS ..] [LIBS ..] [LABEL unit])
 #   one test program, registered with ctest.
 # mf_pytest(name file [LABEL e2e])
 #   one Python (or shell, by its suffix) test of the whole program, which it finds in
@@ -29,11 +31,8 @@ function(mf_module name)
   endforeach()
 endfunction()
 
-function(mf_test name)
-  cmake_parse_arguments(T "" "LABEL" "SOURCES;DEPENDS;LIBS" ${ARGN})
-  if(NOT T_LABEL)
-    set(T_LABEL unit)
-  endif()
+function(mf_test_program name)
+  cmake_parse_arguments(T "" "" "SOURCES;DEPENDS;LIBS" ${ARGN})
   add_executable(test_${name} ${T_SOURCES})
   mf_target_defaults(test_${name})
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
@@ -41,6 +40,14 @@ function(mf_test name)
   foreach(dep IN LISTS T_DEPENDS)
     target_link_libraries(test_${name} PRIVATE mf_${dep})
   endforeach()
+endfunction()
+
+function(mf_test name)
+  cmake_parse_arguments(T "" "LABEL" "" ${ARGN})
+  if(NOT T_LABEL)
+    set(T_LABEL unit)
+  endif()
+  mf_test_program(${name} ${T_UNPARSED_ARGUMENTS})
   add_test(NAME ${T_LABEL}.${name} COMMAND test_${name})
   set_tests_properties(${T_LABEL}.${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT 300)
 endfunction()
