@@ -72,6 +72,7 @@ static void note_bad(struct mf_npu_offload *o, const struct mf_npu_err *why)
         return;
     default:
         o->last = *why;
+        o->young_from = o->n_jobs;
         if (++o->failed_in_row >= MAX_FAILED) {
             lose(o, why);
         }
@@ -79,8 +80,8 @@ static void note_bad(struct mf_npu_offload *o, const struct mf_npu_err *why)
     }
 }
 
-/* Whether jobs may go there now. */
-static bool is_usable(const struct mf_npu_offload *o)
+/* Whether jobs may go there now. One that was restored meanwhile is a young one. */
+static bool is_usable(struct mf_npu_offload *o)
 {
     struct mf_npu_health dev;
 
@@ -88,7 +89,26 @@ static bool is_usable(const struct mf_npu_offload *o)
         return o->state == MF_NPU_READY;
     }
     o->conf.backend->health(o->rig->dev, &dev);
+    if (dev.since_ns != o->restored_ns) {
+        o->restored_ns = dev.since_ns;
+        o->young_from = o->n_jobs;
+    }
     return dev.state == MF_NPU_READY || dev.state == MF_NPU_DEGRADED;
+}
+
+/* The job that begins now. Looks become fewer with what they have seen: so of all that
+ * an ageing device computed since it was opened, little was computed since the last
+ * look. */
+static bool is_looked_at(struct mf_npu_offload *o)
+{
+    uint64_t age = o->n_jobs - o->young_from;
+    uint64_t every = mf_min((uint64_t)o->conf.check_every, age / MF_NPU_LOOK_SHARE);
+
+    if (!o->has_begun || o->conf.check_every == 0 || o->n_jobs - o->last_look < every) {
+        return false;
+    }
+    o->last_look = o->n_jobs;
+    return true;
 }
 
 /* ---- a lost device is opened again ---- */
@@ -121,6 +141,7 @@ static void take_rig(struct mf_npu_offload *o, struct rig *rig)
     o->last_cosine = rig->cosine;
     o->max_abs_err = rig->max_abs_err;
     o->failed_in_row = 0;
+    o->young_from = o->n_jobs;
     set_state(o, MF_NPU_READY);
 }
 
@@ -217,13 +238,14 @@ MF_WORKER static void device_end(void *arg, void *slot)
 }
 
 /* False: it was lost since the batch began. */
-static bool count_job(struct mf_npu_offload *o, uint64_t *nth)
+static bool count_job(struct mf_npu_offload *o, uint64_t *nth, bool *look)
 {
     bool may;
 
     pthread_mutex_lock(&o->lock);
     may = is_usable(o);
     *nth = may ? ++o->n_jobs : 0;
+    *look = may && is_looked_at(o);
     o->n_on_cpu += may ? 0 : 1;
     pthread_mutex_unlock(&o->lock);
     return may;
@@ -262,8 +284,7 @@ static int check_row(struct mf_npu_offload *o, const struct product *p, uint64_t
 }
 
 /* What the device gave, looked at before it is used. */
-static int judge(struct mf_npu_offload *o, const struct product *p, uint64_t nth,
-                 struct mf_npu_err *err)
+static int judge(const struct product *p, struct mf_npu_err *err)
 {
     if (!mf_product_is_finite(p)) {
         size_t n = p->call->rows * p->rig->role[p->call->role].k;
@@ -273,10 +294,7 @@ static int judge(struct mf_npu_offload *o, const struct product *p, uint64_t nth
                                     p->call->layer)
                    : mf_npu_err_set(err, MF_EINVAL, "it was given what is no number");
     }
-    if (o->conf.check_every == 0 || nth % o->conf.check_every != 0) {
-        return 0;
-    }
-    return check_row(o, p, nth, err);
+    return 0;
 }
 
 MF_WORKER static int device_linear(void *arg, void *slot,
@@ -287,6 +305,7 @@ MF_WORKER static int device_linear(void *arg, void *slot,
     struct product p = {.rig = s->rig, .slot = s, .call = call};
     struct mf_npu_err err = {0};
     uint64_t nth;
+    bool look;
     int rc = mf_product_plan(&p);
 
     if (rc < 0) {
@@ -295,12 +314,13 @@ MF_WORKER static int device_linear(void *arg, void *slot,
         pthread_mutex_unlock(&o->lock);
         return rc;
     }
-    if (!count_job(o, &nth)) {
+    if (!count_job(o, &nth, &look)) {
         return MF_EUNAVAILABLE;
     }
     rc = mf_product_run(&p, mf_npu_now_ns() + (int64_t)o->conf.deadline_ms * 1000000,
                         &err);
-    rc = rc == 0 ? judge(o, &p, nth, &err) : rc;
+    rc = rc == 0 ? judge(&p, &err) : rc;
+    rc = rc == 0 && look ? check_row(o, &p, nth, &err) : rc;
     if (rc == 0) {
         mf_product_finish(&p);
     }
@@ -408,6 +428,8 @@ static int start(struct mf_npu_offload *o, struct mf_err *err)
                           "the device's vectors are not the CPU's: cosine %.4f",
                           o->measured.agreement);
     }
+    o->has_begun = true; /* looks would have been measured, too */
+    o->young_from = o->n_jobs;
     if (o->batch_rows > 0) {
         attach(o, o->batch_rows);
     }

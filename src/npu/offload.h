@@ -5,12 +5,18 @@
  * attention and norms of the other), routing by a measured break-even, canary.
  *
  * A batch of fewer rows than the break-even, a shape without a program, a full line, a
- * failed or late job: that product is computed on the CPU; nobody sees an error. Every
- * `check_every` jobs one row of the result is compared with the CPU's; beyond the bound
- * the device is LOST and the product is done again on the CPU. A device that is lost
- * for its numbers, or whose jobs fail one after the other, is closed here, and opened
- * and verified again with growing pauses (mf_dep). One that is away or late is too,
- * unless it restores itself (npu.h): then everything is on the CPU until it is back.
+ * failed or late job: that product is computed on the CPU; nobody sees an error. Now
+ * and then one row of a result is compared with the CPU's before it is used: of every
+ * job at first, and after 2 * MF_NPU_LOOK_SHARE jobs as seldom as a
+ * MF_NPU_LOOK_SHARE-th of the device's age in jobs, at the most `check_every`. It is
+ * young again when it was opened or restored or failed a job. Beyond the bound the
+ * device is LOST and the product is done again on the CPU; what was computed since the
+ * look before is in use.
+ *
+ * A device that is lost for its numbers, or whose jobs fail one after the other, is
+ * closed here, and opened and verified again with growing pauses (mf_dep). One that is
+ * away or late is, too, unless it restores itself (npu.h): then everything is on the
+ * CPU until it is back.
  *
  * Products are rounded to bf16 before they are multiplied, and any batch, or product of
  * one, may be computed here instead: so vectors of both ways must be of one space. At
@@ -33,7 +39,8 @@
 #include "encoder/encoder.h"
 #include "npu/npu.h"
 
-#define MF_NPU_SLOTS 2
+#define MF_NPU_SLOTS      2
+#define MF_NPU_LOOK_SHARE 64
 
 #define MF_NPU_MIN_AGREEMENT 0.95
 
@@ -42,9 +49,9 @@ struct mf_npu_offload;
 struct mf_npu_offload_conf {
     const struct mf_npu_backend *backend;
     struct mf_npu_conf npu;
-    uint64_t deadline_ms;                      /* of one job: 2000 */
-    uint32_t check_every;                      /* jobs; 256; 0: never */
-    uint32_t min_rows;                         /* 0: measured at open */
+    uint64_t deadline_ms; /* of one job: 2000 */
+    uint32_t check_every; /* jobs between two looks at the most; 0: never */
+    uint32_t min_rows;    /* 0: measured at open */
     uint64_t first_backoff_ms, max_backoff_ms; /* before a lost one is opened again;
                                                   0: 1000, 60000 */
 };

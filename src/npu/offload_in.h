@@ -81,7 +81,10 @@ struct mf_npu_offload {
     struct mf_dep dep;
     unsigned failed_in_row, n_taken;
     uint64_t n_jobs, n_failed, n_checks, n_bad, n_reopens, n_offloaded, n_on_cpu;
-    struct mf_npu_stats past; /* of devices that were closed */
+    bool has_begun;                 /* measured, and in use */
+    uint64_t young_from, last_look; /* of n_jobs */
+    int64_t restored_ns;            /* since when the device says that it is well */
+    struct mf_npu_stats past;       /* of devices that were closed */
     struct mf_npu_caps caps;
     size_t max_rows; /* of a batch */
     uint32_t min_rows, batch_rows;

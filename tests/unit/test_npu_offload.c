@@ -349,9 +349,41 @@ MF_TEST(npu_offload, looks_agree_with_a_device_that_computes)
     MF_CHECK(agreement(&t, &most) > 0.9999);
     r = report(&t);
     MF_CHECK_INT(r.health.state, MF_NPU_READY);
-    MF_CHECK_INT(r.stats.verify_runs, 2 * PRODUCTS); /* those of the open, too */
+    MF_CHECK_INT(r.stats.verify_runs, PRODUCTS); /* none of what was measured */
     MF_CHECK_INT(r.stats.verify_bad, 0);
     MF_CHECK(r.health.max_abs_err < 1e-4 && r.health.last_cosine > 0.99999);
+    bench_close(&t);
+}
+
+/* How many looks it takes for so many batches. */
+static uint64_t looks_of(struct bench *t, unsigned n_batches)
+{
+    uint64_t before = report(t).stats.verify_runs;
+    double most;
+
+    for (unsigned i = 0; i < n_batches; i++) {
+        (void)agreement(t, &most);
+    }
+    return report(t).stats.verify_runs - before;
+}
+
+MF_TEST(npu_offload, every_job_of_a_young_device_is_looked_at_and_few_of_an_old_one)
+{
+    struct mf_npu_twin_faults f = {.fail_every = 5};
+    struct mf_npu_offload_conf conf = always();
+    const unsigned young = 2 * MF_NPU_LOOK_SHARE / PRODUCTS; /* batches */
+    struct bench t;
+
+    conf.check_every = 4;
+    bench_open(&t, &kit_small, &conf);
+    kit_texts(&t.texts, 1, 4, 9);
+    MF_CHECK_INT(looks_of(&t, young - 1), (young - 1) * PRODUCTS);
+    (void)looks_of(&t, young + 1);
+    MF_CHECK_INT(looks_of(&t, young), young * PRODUCTS / 4); /* of age 256 and more */
+    mf_npu_twin_set_faults(&f);
+    (void)looks_of(&t, 1);
+    mf_npu_twin_set_faults(NULL);
+    MF_CHECK_INT(looks_of(&t, 2), 2 * PRODUCTS); /* it failed a job: young again */
     bench_close(&t);
 }
 
