@@ -26,6 +26,7 @@ MF_ANY int mf_cmd_check_config(int argc, char **argv);
 MF_ANY int mf_cmd_print_config(int argc, char **argv);
 MF_ANY int mf_cmd_model(int argc, char **argv);
 MF_ANY int mf_cmd_npu(int argc, char **argv);
+MF_ANY int mf_cmd_postgres(int argc, char **argv);
 MF_ANY int mf_cmd_doctor(int argc, char **argv);
 MF_ANY int mf_cmd_version(int argc, char **argv);
 

@@ -21,8 +21,6 @@ enum phase { FACTS, ROW, LEASE, STEP, VECTOR, SPREAD_LIST, DEED, FINISH };
 #define N_LEASE_COLUMNS  5                    /* of memfuse, that FACTS counts */
 #define MIN_VECTOR_MAJOR 0                    /* pgvector 0.8: iterative index scans */
 #define MIN_VECTOR_MINOR 8
-#define MAX_VECTOR_DIM   2000U /* of pgvector's HNSW */
-#define MAX_HALFVEC_DIM  4000U
 
 #define TEXT(sql)         sql,
 #define SECOND(name, sql) sql,
@@ -401,25 +399,4 @@ int mf_pg_migrate(struct mf_pg_job *j)
     }
     MF_ASSERT((size_t)s->phase < mf_countof(take));
     return take[s->phase](j);
-}
-
-/* --- the index over vectors */
-
-/* The column has no dimension, an index must: so it is one over a cast. */
-int mf_pg_vector_index_sql(struct mf_buf *out, unsigned dim, struct mf_err *err)
-{
-    const char *type = dim <= MAX_VECTOR_DIM ? "vector" : "halfvec";
-
-    if (dim == 0 || dim > MAX_HALFVEC_DIM) {
-        return mf_err_set(err, MF_EINVAL,
-                          "vectors of %u floats cannot be indexed: pgvector indexes 1 "
-                          "to %u; our own search needs no index",
-                          dim, MAX_HALFVEC_DIM);
-    }
-    mf_buf_addf(out,
-                "CREATE INDEX CONCURRENTLY IF NOT EXISTS messages_embedding_%u"
-                " ON messages USING hnsw ((embedding::%s(%u)) %s_cosine_ops)"
-                " WHERE vector_dims(embedding) = %u",
-                dim, type, dim, type, dim);
-    return mf_buf_status(out);
 }

@@ -39,11 +39,4 @@ struct mf_pg_schema { /* j->state of the verb below */
  * false). */
 MF_MUST MF_WORKER int mf_pg_migrate(struct mf_pg_job *j);
 
-/* The statement that builds the index of the vector column, for people who ask in SQL:
- * run by hand or by a command after loading, outside of a transaction, never in the way
- * of a flush (an insert into it costs a hundred times that of a row). `dim`: floats of
- * a vector. MF_EINVAL: more than pgvector can index. */
-MF_MUST MF_ANY int mf_pg_vector_index_sql(struct mf_buf *out, unsigned dim,
-                                          struct mf_err *err);
-
 #endif

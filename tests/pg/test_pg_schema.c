@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/pg_index.h"
 #include "store/pg_schema.h"
 
 #include "base/log.h"
@@ -354,7 +355,7 @@ static void check_index(struct drive *d, unsigned dim)
     char check[256];
 
     mf_buf_init(&sql);
-    MF_CHECK_OK(mf_pg_vector_index_sql(&sql, dim, NULL));
+    MF_CHECK_OK(mf_pg_index_sql(&sql, dim, false, NULL));
     mf_buf_add_char(&sql, '\0');
     MF_CHECK_OK(mf_buf_status(&sql));
     drive_exec(d, sql.p);
@@ -376,8 +377,8 @@ MF_TEST(pg_schema, tells_how_to_index_the_vectors_of_a_dimension)
     PGresult *plan;
 
     mf_buf_init(&none);
-    MF_CHECK_INT(mf_pg_vector_index_sql(&none, 0, &err), MF_EINVAL);
-    MF_CHECK_INT(mf_pg_vector_index_sql(&none, 4001, &err), MF_EINVAL);
+    MF_CHECK_INT(mf_pg_index_sql(&none, 0, false, &err), MF_EINVAL);
+    MF_CHECK_INT(mf_pg_index_sql(&none, 4001, false, &err), MF_EINVAL);
     MF_CHECK(strstr(err.msg, "4001") != NULL);
     if (!is_version("18")) {
         skip();
