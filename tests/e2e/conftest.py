@@ -4,7 +4,8 @@
     server        one for the test file, stopped (exit code 0) at its end
     start_server  a function: start_server("key=value", ...) -> Server, stopped likewise
 
-Its store is the one of backend.py: SQLite or Postgres, by the environment.
+Its store is the one of backend.py: SQLite or Postgres, by the environment. What computes its model's products is told by
+device.py.
 
 A Server has .url, .port, .data (folder), .log() and .request(method, path, json=...).
 """
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import backend
+import device
 import pytest
 import requests
 
@@ -29,13 +31,15 @@ class Server:
         self.log_path = self.data.parent / (self.data.name + ".log")
         words = [os.environ["MEMFUSE_BIN"], "serve", "--set", f"data.dir={self.data}",
                  "--set", f"server.port={port}"]
-        for setting in [*backend.settings(self.data), *settings]:
+        npu = device.settings(settings)
+        self.has_npu = len(npu) > 0
+        for setting in [*backend.settings(self.data), *npu, *settings]:
             words += ["--set", setting]
         self.data.mkdir(parents=True, exist_ok=True)
         self.log_file = open(self.log_path, "ab")
         self.log_from = self.log_path.stat().st_size
         self.process = subprocess.Popen(words, stdout=self.log_file, stderr=self.log_file,
-                                        cwd=self.data, env={**os.environ, **(env or {})})
+                                        cwd=self.data, env={**os.environ, **device.environment(), **(env or {})})
         self.port = self._wait_for_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = requests.Session()
@@ -70,6 +74,7 @@ class Server:
 
     def stop(self):
         """SIGTERM; returns the exit code."""
+        device.look(self)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -84,6 +89,7 @@ class Server:
 
     def kill(self):
         """SIGKILL: as a power cut for the process."""
+        device.look(self)
         self.process.kill()
         self.process.wait()
         self.http.close()
@@ -95,6 +101,12 @@ def stop_well(server):
         return  # the test ended it
     code = server.stop()
     assert code == 0, f"exit code {code}:\n{server.log()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def device_was_used():
+    yield
+    device.check()
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 """A tiny sentence encoder as it is published, and a hub on loopback that hands it out, well or badly."""
 import hashlib
 import json
+import math
 import ssl
 import struct
 import subprocess
 import threading
+from array import array
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NAME = "makers/tiny"
@@ -23,44 +25,54 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def safetensors(shapes):
-    header, at = {}, 0
+def safetensors(shapes, numbers=lambda name, at, n: [i / 9999 for i in range(at, at + n)]):
+    """numbers(name, at, n): the n of a tensor, behind `at` others."""
+    header, at, data = {}, 0, b""
     for name, shape in shapes.items():
-        n = 4
-        for size in shape:
-            n *= size
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + n]}
-        at += n
+        values = array("f", numbers(name, at // 4, math.prod(shape)))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + 4 * len(values)]}
+        at += 4 * len(values)
+        data += values.tobytes()
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(struct.pack("<f", i / 9999) for i in range(at // 4))
+    return struct.pack("<Q", len(text)) + text + data
 
 
-def tiny_files():
-    shapes = {"embeddings.word_embeddings.weight": [len(WORDS), HIDDEN],
-              "embeddings.position_embeddings.weight": [32, HIDDEN],
-              "embeddings.token_type_embeddings.weight": [2, HIDDEN]}
+def bert_shapes(n_words, hidden, ffn, n_positions):
+    """The tensors of an encoder of one layer."""
+    shapes = {"embeddings.word_embeddings.weight": [n_words, hidden],
+              "embeddings.position_embeddings.weight": [n_positions, hidden],
+              "embeddings.token_type_embeddings.weight": [2, hidden]}
     layer = "encoder.layer.0."
-    for name, out, into in (("attention.self.query", HIDDEN, HIDDEN), ("attention.self.key", HIDDEN, HIDDEN),
-                            ("attention.self.value", HIDDEN, HIDDEN), ("attention.output.dense", HIDDEN, HIDDEN),
-                            ("intermediate.dense", FFN, HIDDEN), ("output.dense", HIDDEN, FFN)):
+    for name, out, into in (("attention.self.query", hidden, hidden), ("attention.self.key", hidden, hidden),
+                            ("attention.self.value", hidden, hidden), ("attention.output.dense", hidden, hidden),
+                            ("intermediate.dense", ffn, hidden), ("output.dense", hidden, ffn)):
         shapes[f"{layer}{name}.weight"], shapes[f"{layer}{name}.bias"] = [out, into], [out]
     for name in ("embeddings", f"{layer}attention.output", f"{layer}output"):
-        shapes[f"{name}.LayerNorm.weight"], shapes[f"{name}.LayerNorm.bias"] = [HIDDEN], [HIDDEN]
-    texts = {
-        "config.json": {"model_type": "bert", "hidden_size": HIDDEN, "num_hidden_layers": 1, "num_attention_heads": 2,
-                        "intermediate_size": FFN, "vocab_size": len(WORDS), "max_position_embeddings": 32,
+        shapes[f"{name}.LayerNorm.weight"], shapes[f"{name}.LayerNorm.bias"] = [hidden], [hidden]
+    return shapes
+
+
+def bert_texts(n_words, hidden, ffn, n_positions, window):
+    """The files beside its tensors and its words."""
+    return {
+        "config.json": {"model_type": "bert", "hidden_size": hidden, "num_hidden_layers": 1, "num_attention_heads": 2,
+                        "intermediate_size": ffn, "vocab_size": n_words, "max_position_embeddings": n_positions,
                         "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"},
         "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
                          {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}],
-        "1_Pooling/config.json": {"word_embedding_dimension": HIDDEN, "pooling_mode_cls_token": False,
+        "1_Pooling/config.json": {"word_embedding_dimension": hidden, "pooling_mode_cls_token": False,
                                   "pooling_mode_mean_tokens": True},
-        "sentence_bert_config.json": {"max_seq_length": 16, "do_lower_case": False},
+        "sentence_bert_config.json": {"max_seq_length": window, "do_lower_case": False},
         "tokenizer_config.json": {"do_lower_case": True, "tokenizer_class": "BertTokenizer"},
     }
+
+
+def tiny_files():
+    texts = bert_texts(len(WORDS), HIDDEN, FFN, 32, 16)
     files = {path: json.dumps(text).encode() for path, text in texts.items()}
     files["vocab.txt"] = "".join(word + "\n" for word in WORDS).encode()
-    files["model.safetensors"] = safetensors(shapes)
+    files["model.safetensors"] = safetensors(bert_shapes(len(WORDS), HIDDEN, FFN, 32))
     files["pytorch_model.bin"] = b"nobody asks for this"
     return files
 

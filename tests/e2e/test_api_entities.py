@@ -4,6 +4,7 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
+import device
 import pytest
 import requests
 
@@ -20,7 +21,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 def test_health_answers_without_a_word_of_secrets(server, slash):
     data = ok(server.request("GET", f"{API}/health{slash}"), message="Server is healthy")
     assert data["status"] == "ok" and data["version"] == "0.3.3"
-    assert data["server"]["name"] == "memfuse" and data["embedding"] == {"model": "hash", "semantic": False}
+    assert data["server"]["name"] == "memfuse" and data["embedding"] == device.told_model()
     assert "data" not in data["config"] and str(server.data) not in str(data)
 
 

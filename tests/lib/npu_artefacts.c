@@ -30,6 +30,22 @@ struct npu_artefacts npu_artefacts_minilm(void)
                                   .kernel = NPU_ARTEFACTS_KERNEL};
 }
 
+struct npu_artefacts npu_artefacts_small(void)
+{
+    static const struct mf_npu_gemm shapes[] = {
+        SHAPE(64, 128, 192, MF_NPU_EPI_NONE), SHAPE(64, 128, 64, MF_NPU_EPI_NONE),
+        SHAPE(64, 128, 128, MF_NPU_EPI_GELU), SHAPE(128, 128, 192, MF_NPU_EPI_NONE),
+        SHAPE(128, 128, 64, MF_NPU_EPI_NONE), SHAPE(128, 128, 128, MF_NPU_EPI_GELU)};
+
+    return (struct npu_artefacts){.layout = MF_NPU_LAYOUT_TILED_8X8,
+                                  .m_mult = 64,
+                                  .k_mult = 128,
+                                  .n_mult = 64,
+                                  .shapes = shapes,
+                                  .n_shapes = mf_countof(shapes),
+                                  .kernel = NPU_ARTEFACTS_KERNEL};
+}
+
 /* ---- xclbin ---- */
 
 #define HEAD      456U

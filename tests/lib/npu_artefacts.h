@@ -24,6 +24,9 @@ struct npu_artefacts {
 
 /* What MiniLM needs: m 256 and 512; multiples 256, 512, 64; plain. */
 struct npu_artefacts npu_artefacts_minilm(void);
+/* What the made-up model of the whole program's tests needs (tests/e2e/made_up.py):
+ * hidden 64, 128 within. */
+struct npu_artefacts npu_artefacts_small(void);
 /* 0, or -1 with errno. The folder must be there. */
 int npu_artefacts_write(const char *dir, const struct npu_artefacts *a);
 

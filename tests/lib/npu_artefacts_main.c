@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* npu_artefacts DIR [tiled]: emulated artefacts of MiniLM's shapes with their manifest,
- * for tests of the whole program. */
+/* npu_artefacts DIR [tiled | small]: emulated artefacts of MiniLM's shapes, or of a
+ * small model's, with their manifest, for tests of the whole program. */
 #include "lib/npu_artefacts.h"
 
 #include <errno.h>
@@ -10,14 +10,19 @@
 
 int main(int argc, char **argv)
 {
-    struct npu_artefacts a = npu_artefacts_minilm();
+    const char *which = argc == 3 ? argv[2] : "";
+    bool is_small = strcmp(which, "small") == 0;
+    struct npu_artefacts a = is_small ? npu_artefacts_small() : npu_artefacts_minilm();
     struct mf_err err = {0};
 
-    if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "tiled") != 0)) {
-        (void)fprintf(stderr, "usage: npu_artefacts DIR [tiled]\n");
+    if (argc < 2 || argc > 3 ||
+        (argc == 3 && !is_small && strcmp(which, "tiled") != 0)) {
+        (void)fprintf(stderr, "usage: npu_artefacts DIR [tiled | small]\n");
         return 2;
     }
-    a.layout = argc == 3 ? MF_NPU_LAYOUT_TILED_8X8 : MF_NPU_LAYOUT_PLAIN;
+    if (strcmp(which, "tiled") == 0) {
+        a.layout = MF_NPU_LAYOUT_TILED_8X8;
+    }
     if ((mkdir(argv[1], 0755) < 0 && errno != EEXIST) ||
         npu_artefacts_write(argv[1], &a) < 0) {
         perror(argv[1]);

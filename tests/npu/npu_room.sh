@@ -4,7 +4,8 @@
 # 2.25, see docs/npu-testing.md), with a sysfs that has one NPU. FOLDER is seen as /mnt/run
 # and is the working folder; nothing in ROOM is changed. Without root it needs user
 # namespaces. NPU_ROOM_DEVICE=none: no NPU. Libraries that ROOM lacks come from here.
-# NPU_ROOM_MODEL: a folder that is seen as /mnt/model. The environment is passed on; libkemu.so of FOLDER is preloaded.
+# NPU_ROOM_MODEL: a folder that is seen as /mnt/model. NPU_ROOM_TMP: one below /tmp that is
+# seen there, too. NPU_ROOM_CWD: another working folder, of those. The environment is passed on; libkemu.so of FOLDER is preloaded.
 set -euo pipefail
 
 if [ "${1:-}" != --inside ]; then
@@ -60,6 +61,10 @@ if [ -n "${NPU_ROOM_MODEL:-}" ]; then
   mkdir "$room/mnt/model"
   mount --bind "$NPU_ROOM_MODEL" "$room/mnt/model"
 fi
+if [ -n "${NPU_ROOM_TMP:-}" ]; then
+  mkdir -p "$room$NPU_ROOM_TMP"
+  mount --rbind "$NPU_ROOM_TMP" "$room$NPU_ROOM_TMP"
+fi
 
-exec chroot "$room" /usr/bin/env --chdir=/mnt/run \
+exec chroot "$room" /usr/bin/env --chdir="${NPU_ROOM_CWD:-/mnt/run}" \
   LD_LIBRARY_PATH="$libraries:/mnt/lib" LD_PRELOAD=/mnt/run/libkemu.so "$@"

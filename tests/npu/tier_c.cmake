@@ -9,8 +9,21 @@ if(NOT MF_XRT225_ROOM)
     set_tests_properties(npu.${name} PROPERTIES LABELS npu TIMEOUT 1800
       SKIP_RETURN_CODE 77)
   endforeach()
-  # It goes on with what the first has built.
+  # They go on with what the first has built.
   set_tests_properties(npu.tier_c_serve PROPERTIES DEPENDS npu.tier_c)
+  foreach(model made_up minilm)
+    set(test npu_c_${model}.main_path)
+    add_test(NAME ${test} COMMAND bash
+      ${CMAKE_CURRENT_SOURCE_DIR}/npu/tier_c_main_path.sh ${PROJECT_BINARY_DIR}/tier-c
+      ${MF_NPU_MAIN_PATH})
+    set_tests_properties(${test} PROPERTIES LABELS npu TIMEOUT 3600 SKIP_RETURN_CODE 77
+      DEPENDS npu.tier_c RUN_SERIAL TRUE)
+  endforeach()
+  set(small "MF_PYTHON=${MF_PYTHON}" MF_CALL_CYCLES=6 MF_TERM_CYCLES=3 MF_HAND_OVERS=50)
+  set_property(TEST npu_c_made_up.main_path PROPERTY ENVIRONMENT ${small}
+    MF_TEST_MADE_UP=1)
+  set_property(TEST npu_c_minilm.main_path PROPERTY ENVIRONMENT ${small}
+    MF_TEST_NEEDS_MODEL=1)
   return()
 endif()
 
