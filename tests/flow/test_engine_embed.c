@@ -79,12 +79,15 @@ MF_TEST(engine, acknowledges_and_lists_while_no_vector_is_there)
 
 MF_TEST(engine, ten_slow_texts_take_one_wave)
 {
-    struct mf_fake_config slow = {.dim = 8, .delay_ms = 150};
+    struct reach all = {10, 10};
     struct mf_fake_counts c;
     struct kit k;
 
-    kit_open(&k, &slow, ten_at_once);
+    kit_open(&k, NULL, ten_at_once);
+    mf_fake_hold(k.model);
     add_many(&k, 0, 10);
+    kit_wait(&k, has_reached, &all);
+    mf_fake_release(k.model);
     kit_wait(&k, is_embedded, NULL);
     c = mf_fake_counts(k.model);
     MF_CHECK_INT(c.calls, 10);
@@ -94,12 +97,11 @@ MF_TEST(engine, ten_slow_texts_take_one_wave)
 
 MF_TEST(engine, twenty_slow_texts_take_two_waves_of_ten)
 {
-    struct mf_fake_config slow = {.dim = 8, .delay_ms = 150};
     struct reach first = {10, 10};
     struct mf_fake_counts c;
     struct kit k;
 
-    kit_open(&k, &slow, ten_at_once);
+    kit_open(&k, NULL, ten_at_once);
     mf_fake_hold(k.model);
     add_many(&k, 0, 20);
     kit_wait(&k, has_reached, &first);

@@ -82,7 +82,7 @@ void wait_for(struct desk *d, struct ask *a)
 
 void check_all(struct desk *d, const struct ask *a)
 {
-    MF_CHECK_INT(a->rc, 0);
+    MF_CHECK(a->is_done && a->rc == 0);
     for (size_t i = 0; i < a->r.n; i++) {
         float want[DIM];
 

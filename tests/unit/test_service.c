@@ -346,6 +346,7 @@ MF_TEST(service, takes_a_request_whole_or_not_at_all)
     MF_CHECK_OK(ask(&d, &b, "one", MF_ORDINARY));
     MF_CHECK_INT(ask(&d, &a, "one|two|three|four", MF_ORDINARY), MF_ERATE);
     MF_CHECK(a.r.retry_after_ms >= 1000);
+    wait_for(&d, &b);
     run_a_while(&d.f);
     MF_CHECK_INT(a.n_done, 0);
     check_all(&d, &b);
