@@ -68,11 +68,10 @@ void mf_pg_index_query(struct mf_buf *out, unsigned dim)
 {
     const char *type = type_of(dim);
 
-    mf_buf_addf(
-        out,
-        "SELECT content FROM messages WHERE vector_dims(embedding) = %u ORDER BY"
-        " embedding::%s(%u) <=> $1::%s(%u) LIMIT 10",
-        dim, type, dim, type, dim);
+    mf_buf_addf(out,
+                "WHERE vector_dims(embedding) = %u ORDER BY embedding::%s(%u) <=> "
+                "$1::%s(%u)",
+                dim, type, dim, type, dim);
 }
 
 static void say(const struct indexing *x, const char *fmt, ...) MF_PRINTF(2, 3);
@@ -315,7 +314,8 @@ static int build_one(const struct indexing *x, unsigned dim, const char *n_rows)
     }
     mf_buf_init(&query);
     mf_pg_index_query(&query, dim);
-    say(x, "it serves: %.*s", (int)query.n, query.n == 0 ? "" : query.p);
+    say(x, "it serves queries with: %.*s LIMIT ...", (int)query.n,
+        query.n == 0 ? "" : query.p);
     mf_buf_fini(&query);
     return 0;
 }

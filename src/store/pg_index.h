@@ -42,7 +42,7 @@ MF_MUST MF_ANY int mf_pg_index_run(const struct mf_pg_index_ask *ask,
  * pgvector can index. */
 MF_MUST MF_ANY int mf_pg_index_sql(struct mf_buf *out, unsigned dim, bool is_citus,
                                    struct mf_err *err);
-/* A question that uses it, with the vector as $1. */
+/* How a query asks for it, behind FROM messages, with the vector as $1. */
 MF_ANY void mf_pg_index_query(struct mf_buf *out, unsigned dim);
 
 #endif
