@@ -18,6 +18,11 @@ MF_LOOP static bool is_store_up(const struct mf_engine *e, struct mf_store_healt
         h->is_up = false;
         (void)snprintf(h->why, sizeof(h->why),
                        "the store did not take what was to be stored");
+    } else if (h->is_up && mf_flush_n_aside(e->flush) > 0) {
+        h->is_up = false;
+        (void)snprintf(h->why, sizeof(h->why),
+                       "a part of the store is away: %zu rounds wait for it",
+                       mf_flush_n_aside(e->flush));
     }
     return h->is_up;
 }

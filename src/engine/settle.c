@@ -318,6 +318,28 @@ void mf_settle_sweep_ends(struct mf_engine *e)
     }
 }
 
+/* What it asks for stands aside: why wait for that. */
+MF_LOOP static bool waits_for_part(const struct mf_engine *e, const struct mf_settle *s)
+{
+    const struct mf_userbuf *u;
+
+    if (s->width != MF_SETTLE_USER) {
+        return s->width == MF_SETTLE_ALL && mf_flush_n_aside(e->flush) > 0;
+    }
+    u = mf_userbuf_find(e->buffers, s->user_id);
+    if (u == NULL) {
+        return false;
+    }
+    mf_list_each (&u->all, k) {
+        const struct mf_entry *en = mf_container_of(k, struct mf_entry, in_user);
+
+        if (matches(s, en->item) && mf_flush_is_aside(en)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mf_settle_tick(struct mf_engine *e, uint64_t now_ms)
 {
     bool is_away = mf_store_is_away(e->store, 0);
@@ -330,7 +352,7 @@ void mf_settle_tick(struct mf_engine *e, uint64_t now_ms)
         }
         if (now_ms >= s->deadline_ms) {
             finish(s, MF_ETIMEOUT);
-        } else if (is_away) {
+        } else if (is_away || waits_for_part(e, s)) {
             finish(s, MF_EUNAVAILABLE);
         } else if (drive(e, s) < 0) {
             finish(s, MF_ECONFLICT);

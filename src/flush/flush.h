@@ -12,6 +12,9 @@
  *                again, whole
  *   poison       the batch is halved until the bad round stands alone: that one is
  *                parked, all others are stored
+ *   partly away  (a node of a cluster is) what belongs elsewhere goes at once; the rest
+ *                stands aside, QUEUED, and of each part that is away one batch goes now
+ *                and then, to see
  *
  * Nothing leaves journal or buffers before the store's commit returned. A round is
  * never spread over two batches: one with more rows than batch_rows goes alone.
@@ -99,6 +102,9 @@ MF_LOOP void mf_flush_pause(struct mf_flush *f, bool pause);
 MF_LOOP size_t mf_flush_n_queued(const struct mf_flush *f); /* jobs */
 MF_LOOP size_t mf_flush_n_flying(const struct mf_flush *f); /* batches */
 MF_LOOP const struct mf_dep *mf_flush_health(const struct mf_flush *f);
+/* Rounds that wait for a part of the store that is away; whether one of them does. */
+MF_LOOP size_t mf_flush_n_aside(const struct mf_flush *f);
+MF_LOOP bool mf_flush_is_aside(const struct mf_entry *e);
 
 typedef void (*mf_flush_closed_fn)(void *arg);
 /* No new batch; flying ones are waited for; queued entries go back to HYBRID. */

@@ -65,6 +65,7 @@ void flush_let_waiting_go(struct mf_flush *f)
     mf_list_each (&f->waiting, k) {
         mf_container_of(k, struct flush_batch, link)->not_before_ms = 0;
     }
+    flush_aside_hurry(f);
 }
 
 static bool may_open_batch(const struct mf_flush *f)
@@ -168,6 +169,11 @@ MF_LOOP static struct flush_batch *next_batch(struct mf_flush *f, uint64_t now_m
         mf_list_remove(&f->waiting, &b->link);
         return b;
     }
+    b = is_failing(f) ? NULL : flush_aside_due(f, now_ms);
+    if (b != NULL) {
+        flush_aside_take(b);
+        return b;
+    }
     return open_batch(f, now_ms);
 }
 
@@ -184,6 +190,9 @@ static uint64_t next_look_ms(const struct mf_flush *f)
         at = mf_max(queue_due_at_ms(f), f->memory_at_ms);
     }
     at = mf_min(at, waiting_due_at_ms(f));
+    if (!is_failing(f)) {
+        at = mf_min(at, flush_aside_due_at_ms(f));
+    }
     if (at != NEVER && !mf_dep_is_up(&f->dep)) {
         at = mf_max(at, f->dep.retry_at_ms);
     }
@@ -289,6 +298,7 @@ int mf_flush_open(struct mf_flush **out, struct mf_loop *l, struct mf_store *sto
     mf_flushq_init(&f->q, cfg->levels, cfg->ageing_ms);
     mf_list_init(&f->waiting);
     mf_list_init(&f->flying);
+    mf_list_init(&f->aside);
     mf_dep_init(&f->dep, &cfg->dep);
     MF_ASSERT(uv_timer_init(mf_loop_uv(l), &f->timer) == 0);
     *out = f;
@@ -476,6 +486,9 @@ void mf_flush_close(struct mf_flush *f, mf_flush_closed_fn closed, void *arg)
     MF_ASSERT(uv_timer_stop(&f->timer) == 0);
     dissolve_queue(f);
     while ((k = mf_list_pop_head(&f->waiting)) != NULL) {
+        flush_batch_dissolve(mf_container_of(k, struct flush_batch, link));
+    }
+    while ((k = mf_list_pop_head(&f->aside)) != NULL) {
         flush_batch_dissolve(mf_container_of(k, struct flush_batch, link));
     }
     flush_end_if_idle(f);

@@ -25,8 +25,10 @@ MF_LOOP static void free_rows(struct flush_batch *b)
 {
     mf_free(b->rows);
     mf_free(b->idems);
+    mf_free(b->parts);
     b->rows = NULL;
     b->idems = NULL;
+    b->parts = NULL;
 }
 
 void flush_batch_free(struct flush_batch *b)
@@ -43,9 +45,8 @@ void flush_batch_take(struct flush_batch *b, struct mf_entry *e)
     b->fill.bytes += e->item->bytes;
 }
 
-/* From a batch that waits into another one. */
-MF_LOOP static void hand_over(struct flush_batch *from, struct flush_batch *to,
-                              struct mf_entry *e)
+void flush_batch_hand_over(struct flush_batch *from, struct flush_batch *to,
+                           struct mf_entry *e)
 {
     from->fill.n_rows -= e->item->n_msgs;
     from->fill.bytes -= e->item->bytes;
@@ -100,13 +101,16 @@ MF_LOOP static void split(struct flush_batch *b, struct flush_batch *second)
 
     mf_list_each_safe (&b->group.entries, k) {
         if (i++ >= n_first) {
-            hand_over(b, second, flush_entry_at(k));
+            flush_batch_hand_over(b, second, flush_entry_at(k));
         }
     }
     b->attempts = 0;
     b->not_before_ms = 0;
     second->is_urgent = b->is_urgent;
     second->serial = b->serial;
+    second->is_placed = b->is_placed;
+    second->has_part = b->has_part;
+    second->part = b->part;
     mf_list_push_head(&f->waiting, &second->link);
     mf_list_push_head(&f->waiting, &b->link);
 }
@@ -128,6 +132,14 @@ MF_LOOP static void park(struct flush_batch *b, const struct mf_err *why)
     f->events.parked(e, why, f->events.arg);
 }
 
+MF_LOOP static void stand_in_line(struct flush_batch *b)
+{
+    mf_list_each (&b->group.entries, k) {
+        mf_entry_move(b->flush->buffers, flush_entry_at(k), MF_PLACE_QUEUED,
+                      &b->group.entries);
+    }
+}
+
 /* The batch's entries are QUEUED again or FLYING still; `b` goes back in line or goes.
  */
 MF_LOOP static void settle(struct flush_batch *b, const struct mf_flush_outcome *o,
@@ -144,10 +156,7 @@ MF_LOOP static void settle(struct flush_batch *b, const struct mf_flush_outcome 
         flush_batch_dissolve(b);
         return;
     }
-    mf_list_each (&b->group.entries, k) {
-        mf_entry_move(f->buffers, flush_entry_at(k), MF_PLACE_QUEUED,
-                      &b->group.entries);
-    }
+    stand_in_line(b);
     second = o->verdict == MF_FLUSH_SPLIT ? flush_batch_new(f) : NULL;
     if (second != NULL) {
         split(b, second);
@@ -203,12 +212,50 @@ MF_LOOP static void tell_health(struct mf_flush *f, int code,
     mf_dep_failed(&f->dep, mf_loop_now_ms(f->loop), chance);
 }
 
+/* The store is there, but not the whole of it. */
+MF_LOOP static void failed_partly(struct flush_batch *b)
+{
+    tell_health(b->flush, 0, NULL);
+    mf_store_req_fini(&b->write.req);
+    free_rows(b);
+    if (b->flush->is_closing) {
+        flush_batch_dissolve(b);
+        return;
+    }
+    stand_in_line(b);
+    flush_part_is_away(b);
+}
+
+/* Where its rows belong is told. */
+MF_LOOP static void told_parts(struct flush_batch *b)
+{
+    uint32_t *parts = b->parts;
+
+    tell_health(b->flush, 0, NULL);
+    mf_store_req_fini(&b->write.req);
+    b->parts = NULL;
+    free_rows(b);
+    b->asks_parts = false;
+    if (b->flush->is_closing) {
+        flush_batch_dissolve(b);
+    } else {
+        stand_in_line(b);
+        flush_parts_told(b, parts);
+    }
+    mf_free(parts);
+}
+
 /* The store did not take it. */
 MF_LOOP static void failed(struct flush_batch *b, int code)
 {
     struct mf_flush_outcome o = judge(b, code);
     struct mf_err why = b->write.req.err;
 
+    if (b->write.is_part_away && !b->asks_parts) {
+        failed_partly(b);
+        return;
+    }
+    b->asks_parts = false;
     if (why.code == 0) {
         (void)mf_err_set(&why, code, "%s", mf_code_sentence(code));
     }
@@ -249,6 +296,9 @@ MF_LOOP static void committed(struct flush_batch *b)
         mf_entry_stored(f->buffers, e);
         mf_list_push_tail(&stored, k);
     }
+    if (b->has_part) {
+        flush_part_is_there(f, b->part);
+    }
     flush_batch_free(b);
     f->events.stored(&stored, f->events.arg);
     MF_ASSERT(mf_list_is_empty(&stored));
@@ -263,7 +313,9 @@ static void on_written(struct mf_store_req *req, int rc)
     mf_loop_assert(f->loop);
     mf_list_remove(&f->flying, &b->link);
     mf_stat_observe(MF_STAT_flush_us, (uv_hrtime() - b->started_ns) / US_PER_NS);
-    if (rc == 0) {
+    if (rc == 0 && b->asks_parts) {
+        told_parts(b);
+    } else if (rc == 0) {
         committed(b);
     } else {
         failed(b, rc);
@@ -297,7 +349,7 @@ MF_LOOP static int prepare(struct flush_batch *b)
         if (aside == NULL) {
             return MF_ENOMEM;
         }
-        hand_over(b, aside, e);
+        flush_batch_hand_over(b, aside, e);
     }
     if (aside != NULL) {
         aside->attempts = b->attempts;
@@ -316,8 +368,10 @@ MF_LOOP static int alloc_rows(struct flush_batch *b)
         n_idems += flush_entry_at(k)->item->idem_key.n > 0;
     }
     b->rows = mf_array(b->fill.n_rows, sizeof(struct mf_store_row));
+    b->parts = b->asks_parts ? mf_array(b->fill.n_rows, sizeof(*b->parts)) : NULL;
     b->idems = n_idems == 0 ? NULL : mf_array(n_idems, sizeof(struct mf_store_idem));
-    if (b->rows == NULL || (n_idems > 0 && b->idems == NULL)) {
+    if (b->rows == NULL || (n_idems > 0 && b->idems == NULL) ||
+        (b->asks_parts && b->parts == NULL)) {
         free_rows(b);
         return MF_ENOMEM;
     }
@@ -357,7 +411,8 @@ MF_LOOP static void fill_write(struct flush_batch *b)
                 .done = on_written,
                 .urgency = b->is_urgent ? MF_URGENT : MF_ORDINARY},
         .rows = b->rows,
-        .idems = b->idems};
+        .idems = b->idems,
+        .parts = b->parts};
     mf_list_each (&b->group.entries, k) {
         struct mf_entry *e = flush_entry_at(k);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state: what the two files of the rim share: flusher.c (the line in) and fly.c (one
- * batch: rows, store, outcome).
+ * state: what the files of the rim share: flusher.c (the line in), fly.c (one batch:
+ * rows, store, outcome) and aside.c (batches of a part of the store that is away).
  *
  * Owns:    struct mf_flush, jobs, batches
  * Thread:  loop
@@ -29,12 +29,19 @@ struct flush_job {
 struct flush_batch {
     struct flush_group group;
     struct mf_flush *flush;
-    struct mf_link link; /* waiting or flying */
+    struct mf_link link; /* waiting, flying or aside */
     struct mf_batch_fill fill;
     unsigned attempts;
     uint64_t not_before_ms; /* while it waits; 0: goes before anything else */
     uint64_t serial;        /* grows with each batch that is opened; halves share it */
     bool is_urgent;
+    bool asks_parts; /* its next flight asks where its rows belong, and writes none */
+    bool is_placed;  /* all of one part, as the store has just said */
+    bool has_part;   /* was told once */
+    bool is_aside;
+    uint32_t part;
+    unsigned n_asides;           /* in a row */
+    uint32_t *parts;             /* of its rows, while it asks */
     struct mf_store_write write; /* while it flies */
     struct mf_store_row *rows;
     struct mf_store_idem *idems;
@@ -52,6 +59,7 @@ struct mf_flush {
     struct mf_batch_fill queued; /* all jobs together; opened_ms is asked of q */
     struct mf_list waiting;
     struct mf_list flying;
+    struct mf_list aside; /* of each part one has its time, the others wait for it */
     struct mf_dep dep;
     uint64_t n_opened; /* batches */
     uv_timer_t timer;  /* batch age, backoff, breaker: whatever comes first */
@@ -78,8 +86,21 @@ MF_LOOP void flush_batch_free(struct flush_batch *b); /* it has no entries */
 MF_LOOP void flush_batch_take(struct flush_batch *b, struct mf_entry *e);
 /* To the store; or back in line, when a row cannot be made. */
 MF_LOOP void flush_batch_launch(struct flush_batch *b);
+/* From a batch that waits into another one. */
+MF_LOOP void flush_batch_hand_over(struct flush_batch *from, struct flush_batch *to,
+                                   struct mf_entry *e);
 /* All its entries go back to HYBRID, and it goes. */
 MF_LOOP void flush_batch_dissolve(struct flush_batch *b);
+
+/* aside.c: batches are on no list when they are given, entries QUEUED */
+MF_LOOP void flush_part_is_away(struct flush_batch *b);
+MF_LOOP void flush_parts_told(struct flush_batch *b, const uint32_t *parts);
+MF_LOOP void flush_part_is_there(struct mf_flush *f, uint32_t part);
+MF_ANY struct flush_batch *flush_aside_due(const struct mf_flush *f, uint64_t now_ms);
+/* UINT64_MAX: never */
+MF_ANY uint64_t flush_aside_due_at_ms(const struct mf_flush *f);
+MF_LOOP void flush_aside_take(struct flush_batch *b);
+MF_LOOP void flush_aside_hurry(struct mf_flush *f); /* backoff is over */
 
 static inline struct mf_entry *flush_entry_at(struct mf_link *in_place)
 {

@@ -24,9 +24,25 @@ static const struct mf_pg_verb verbs[] = {
     [MF_STORE_LOAD_ROUNDS] = {mf_pg_load_rounds, NULL, true},
 };
 
+static const struct mf_pg_verb tell_parts = {mf_pg_tell_parts, NULL, false};
+
 static struct mf_pg_store *of_base(struct mf_store *s)
 {
     return mf_container_of(s, struct mf_pg_store, base);
+}
+
+static struct mf_store_write *write_of(struct mf_store_req *req)
+{
+    return req->op == MF_STORE_WRITE_ROUNDS
+               ? mf_container_of(req, struct mf_store_write, req)
+               : NULL;
+}
+
+static const struct mf_pg_verb *verb_of(struct mf_store_req *req)
+{
+    const struct mf_store_write *w = write_of(req);
+
+    return w != NULL && w->parts != NULL ? &tell_parts : &verbs[req->op];
 }
 
 MF_LOOP static void end(struct mf_store_req *req, int rc)
@@ -49,7 +65,12 @@ static void on_run_done(void *arg, int rc)
 
     mf_loop_assert(s->base.loop);
     if (rc < 0) {
+        struct mf_store_write *w = write_of(req);
+
         mf_pg_heed(s, &req->err);
+        if (w != NULL && s->runner.env->cfg.is_citus) {
+            w->is_part_away = mf_pg_is_worker_away(&req->err);
+        }
     }
     end(req, rc);
     mf_pg_close_parts(s);
@@ -57,7 +78,7 @@ static void on_run_done(void *arg, int rc)
 
 MF_LOOP static int start(struct mf_pg_store *s, struct mf_store_req *req)
 {
-    struct mf_pg_run_spec spec = {.verb = &verbs[req->op],
+    struct mf_pg_run_spec spec = {.verb = verb_of(req),
                                   .req = req,
                                   .urgency = req->urgency,
                                   .done = on_run_done,

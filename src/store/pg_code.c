@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define STATE_LEN   5
+#define WORKER_AWAY "08006"
 #define MAX_MESSAGE 140 /* leaves room for the state and the advice */
 
 #define ROW     MF_PG_BLAME_ROW
@@ -23,10 +24,13 @@ struct line {
 static const char pooler[] =
     "between us and the server stands a pooler that mixes sessions: let it keep one "
     "session a client (pgbouncer: pool_mode = session)";
+static const char worker[] = "a worker of the cluster is not reached";
 static const char tables[] = "the tables are not those that memfuse made";
 
 static const struct line table[] = {
     /* connections */
+    /* Who says it is there: it is Citus about one of its workers. */
+    {WORKER_AWAY, {MF_EUNAVAILABLE, MOMENT, false, worker}},
     {"08", {MF_EUNAVAILABLE, SERVER, true, NULL}},
     /* "cached plan must not change result type": a new connection prepares anew */
     {"0A", {MF_EUNAVAILABLE, SETUP, true, "this server cannot do what memfuse asks"}},
@@ -80,9 +84,6 @@ static const struct line table[] = {
 
 static const struct mf_pg_meaning broken = {MF_EUNAVAILABLE, SERVER, true, NULL};
 static const struct mf_pg_meaning unknown = {MF_EDB, SERVER, false, NULL};
-/* Citus says XX000 when it did not reach a worker. */
-static const struct mf_pg_meaning worker_away = {
-    MF_EUNAVAILABLE, SERVER, false, "a worker of the cluster is not reached"};
 
 const struct mf_pg_meaning *mf_pg_meaning(const char *state)
 {
@@ -151,23 +152,44 @@ static void tell_place(const PGresult *res, char *out, size_t cap)
     }
 }
 
-static const struct mf_pg_meaning *meaning_of(const char *state, const char *message)
+/* Citus says XX000, too, when it did not reach a worker. */
+static const char *true_state(const char *state, const char *message)
 {
     bool is_remote = strstr(message, "remote node") != NULL ||
                      strstr(message, "placement") != NULL ||
                      strstr(message, "worker") != NULL;
 
-    if (state != NULL && strcmp(state, "XX000") == 0 && is_remote) {
-        return &worker_away;
-    }
-    return mf_pg_meaning(state);
+    return state != NULL && strcmp(state, "XX000") == 0 && is_remote ? WORKER_AWAY
+                                                                     : state;
+}
+
+static const char *message_of(const PGresult *res)
+{
+    const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+    return message == NULL ? PQresultErrorMessage(res)
+                           : message; /* libpq's own words */
+}
+
+const struct mf_pg_meaning *mf_pg_meaning_of(const struct pg_result *res)
+{
+    return mf_pg_meaning(
+        true_state(PQresultErrorField(res, PG_DIAG_SQLSTATE), message_of(res)));
+}
+
+bool mf_pg_is_worker_away(const struct mf_err *err)
+{
+    return err->sys == mf_pg_state_number(WORKER_AWAY);
 }
 
 int mf_pg_fail_words(const char *state, const char *message, const char *place,
                      struct mf_err *err)
 {
-    const struct mf_pg_meaning *m = meaning_of(state, message);
     size_t n = length_to_tell(state, message);
+    const struct mf_pg_meaning *m;
+
+    state = true_state(state, message);
+    m = mf_pg_meaning(state);
 
     while (n > 0 && isspace((unsigned char)message[n - 1])) {
         n--;
@@ -184,15 +206,11 @@ int mf_pg_fail_words(const char *state, const char *message, const char *place,
 
 int mf_pg_fail(const struct pg_result *res, struct mf_err *err)
 {
-    const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     char place[96];
 
-    if (message == NULL) { /* libpq's own words */
-        message = PQresultErrorMessage(res);
-    }
     tell_place(res, place, sizeof(place));
-    return mf_pg_fail_words(PQresultErrorField(res, PG_DIAG_SQLSTATE), message, place,
-                            err);
+    return mf_pg_fail_words(PQresultErrorField(res, PG_DIAG_SQLSTATE), message_of(res),
+                            place, err);
 }
 
 static void state_of_number(int number, char state[STATE_LEN + 1])

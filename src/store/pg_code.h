@@ -39,6 +39,10 @@ MF_ANY const struct mf_pg_meaning *mf_pg_meaning(const char *state);
 /* Writes the server's own sentence (never its DETAIL, which may quote a row), the state
  * and the advice into `err`; returns the code. err->sys is the state in base 36. */
 MF_ANY int mf_pg_fail(const struct pg_result *res, struct mf_err *err);
+/* What that result means: Citus has a state in common with defects. */
+MF_ANY const struct mf_pg_meaning *mf_pg_meaning_of(const struct pg_result *res);
+/* The server is there, but did not reach one that it keeps rows on. */
+MF_ANY bool mf_pg_is_worker_away(const struct mf_err *err);
 /* The same of a state and a sentence; `place`: behind the sentence. */
 MF_ANY int mf_pg_fail_words(const char *state, const char *message, const char *place,
                             struct mf_err *err);

@@ -84,6 +84,8 @@ MF_WORKER static inline void mf_pg_is_last(struct mf_pg_job *j)
 /* The verbs (pg_write.c, pg_load.c, pg_messages.c, pg_search.c, pg_walk.c, pg_entities.c,
  * pg_change.c, pg_delete.c, pg_idem.c). */
 MF_MUST MF_WORKER int mf_pg_write_rounds(struct mf_pg_job *j);
+/* Instead of it, when the request has room for `parts`. */
+MF_MUST MF_WORKER int mf_pg_tell_parts(struct mf_pg_job *j);
 MF_MUST MF_WORKER int mf_pg_update_messages(struct mf_pg_job *j);
 MF_MUST MF_WORKER int mf_pg_set_search(struct mf_pg_job *j);
 MF_MUST MF_WORKER int mf_pg_get_messages(struct mf_pg_job *j);

@@ -297,8 +297,7 @@ MF_LOOP static void keep_row(struct mf_pg_run *run, PGresult *res)
 
 MF_LOOP static void take_failure(struct mf_pg_run *run, const PGresult *res)
 {
-    const struct mf_pg_meaning *m =
-        mf_pg_meaning(PQresultErrorField(res, PG_DIAG_SQLSTATE));
+    const struct mf_pg_meaning *m = mf_pg_meaning_of(res);
     struct mf_err err = {0};
     int rc = mf_pg_fail(res, &err);
 

@@ -102,7 +102,9 @@
     X("ALTER TABLE messages ADD COLUMN IF NOT EXISTS embedding vector")
 
 /* table, how Citus spreads it; each with the shards of messages of the same user, but
- * small tables that are asked for without a user, which every node has whole. */
+ * small tables that are asked for without a user, which every node has whole. Recorded
+ * answers stay with the coordinator: a round of a user whose node is there is not to
+ * wait for the node of its key. */
 #define MF_PG_DDL_CITUS(X)                                                             \
     X("messages", "SELECT create_distributed_table('messages', 'user_id',"             \
                   " colocate_with => 'none')")                                         \
@@ -114,8 +116,6 @@
                   " colocate_with => 'messages')")                                     \
     X("marks", "SELECT create_distributed_table('marks', 'user_id',"                   \
                " colocate_with => 'messages')")                                        \
-    X("idempotency", "SELECT create_distributed_table('idempotency', 'key',"           \
-                     " colocate_with => 'none')")                                      \
     X("users", "SELECT create_reference_table('users')")                               \
     X("agents", "SELECT create_reference_table('agents')")                             \
     X("api_keys", "SELECT create_reference_table('api_keys')")

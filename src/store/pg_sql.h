@@ -23,6 +23,7 @@
 #define MF_PG_SQL_TABLE(X)                                                             \
     MF_PG_SQL_TRANSACTIONS(X)                                                          \
     MF_PG_SQL_MESSAGES(X)                                                              \
+    MF_PG_SQL_CLUSTER(X)                                                               \
     MF_PG_SQL_ENTITIES(X)
 
 enum mf_pg_stmt {

@@ -151,6 +151,13 @@
                 " WHERE key = $1::bytea")                                              \
     X(IDEM_PURGE, "DELETE FROM idempotency WHERE created_us < $1::int8")
 
+/* Of Citus alone: on which of its nodes each user is. */
+#define MF_PG_SQL_CLUSTER(X)                                                           \
+    X(PARTS, "SELECT coalesce((SELECT min(p.groupid) FROM pg_dist_placement p"         \
+             " WHERE p.shardid = get_shard_id_for_distribution_column('messages',"     \
+             " r.user_id)), 0)::int8 FROM unnest($1::text[])"                          \
+             " WITH ORDINALITY AS r(user_id, at) ORDER BY r.at")
+
 #define MF_PG_SQL_MESSAGES(X)                                                          \
     MF_PG_SQL_WRITE_MESSAGES(X)                                                        \
     MF_PG_SQL_DROP_MESSAGES(X)                                                         \

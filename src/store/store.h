@@ -96,6 +96,11 @@ struct mf_store_write {
     const struct mf_store_idem *idems;
     size_t n_idems;
     size_t n_changed; /* out: rows inserted or changed */
+    /* out: WRITE_ROUNDS ended with MF_EUNAVAILABLE for a part of the store alone, a
+     * node of a cluster; rows of other parts may be written. Asked again with room for
+     * n_rows in `parts` it writes nothing and tells to which part each row belongs. */
+    bool is_part_away;
+    uint32_t *parts;
 };
 
 enum mf_sort { MF_SORT_TIMESTAMP, MF_SORT_ID };

@@ -40,6 +40,7 @@ struct fake {
     unsigned delay;
     size_t fail_nth, lose_nth;
     int fail_code, lose_code, all_code, submit_code;
+    const char *away; /* parts */
     bool is_held;
     mf_fake_plan_fn plan;
     void *plan_arg;
@@ -176,11 +177,37 @@ static bool is_poison(const struct fake *f, struct mf_slice id)
     return false;
 }
 
+static void tell_parts(struct fake *f, struct mf_store_write *w)
+{
+    f->stats.n_asked_parts++;
+    for (size_t i = 0; i < w->n_rows; i++) {
+        w->parts[i] = (unsigned char)w->rows[i].user_id.p[0];
+    }
+}
+
+static bool is_away(const struct fake *f, const struct mf_store_write *w)
+{
+    for (size_t i = 0; i < w->n_rows; i++) {
+        if (strchr(f->away, w->rows[i].user_id.p[0]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int write_rounds(struct fake *f, struct mf_store_write *w,
                         const struct mf_fake_plan *plan)
 {
     if (plan->code != 0 && !plan->commits) {
         return plan->code;
+    }
+    if (w->parts != NULL) {
+        tell_parts(f, w);
+        return 0;
+    }
+    w->is_part_away = is_away(f, w);
+    if (w->is_part_away) {
+        return MF_EUNAVAILABLE;
     }
     for (size_t i = 0; i < w->n_rows; i++) {
         if (is_poison(f, w->rows[i].msg.id)) {
@@ -386,6 +413,7 @@ struct mf_store *mf_fake_store_open(struct mf_loop *l)
     f->base = (struct mf_store){.ops = &fake_ops, .loop = l};
     f->base.info = (struct mf_store_info){.backend = "fake", .next_seq = 1};
     f->hook.fn = on_turn;
+    f->away = "";
     mf_list_init(&f->pending);
     mf_list_init(&f->rows);
     mf_map_init(&f->by_key, row_key);
@@ -450,6 +478,11 @@ void mf_fake_store_plan(struct mf_store *s, mf_fake_plan_fn fn, void *arg)
 {
     fake_of(s)->plan = fn;
     fake_of(s)->plan_arg = arg;
+}
+
+void mf_fake_store_part_away(struct mf_store *s, const char *parts)
+{
+    fake_of(s)->away = parts;
 }
 
 void mf_fake_store_watch(struct mf_store *s, mf_fake_seen_fn fn, void *arg)

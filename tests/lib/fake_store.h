@@ -35,6 +35,7 @@ struct mf_fake_stats {
     size_t n_rows, n_idems;
     size_t n_at_once, max_at_once; /* writes between submit and done */
     size_t n_urgent;
+    size_t n_asked_parts; /* of n_writes: wrote nothing, told the parts */
 };
 
 struct mf_store *mf_fake_store_open(struct mf_loop *l);
@@ -47,6 +48,8 @@ void mf_fake_store_poison(struct mf_store *s, const char *message_id);
 void mf_fake_store_heal(struct mf_store *s);          /* forgets all poison */
 void mf_fake_store_hold(struct mf_store *s, bool on); /* answers wait */
 void mf_fake_store_plan(struct mf_store *s, mf_fake_plan_fn fn, void *arg);
+/* The part of a user is the first byte of his id; those in `parts` are away. */
+void mf_fake_store_part_away(struct mf_store *s, const char *parts);
 void mf_fake_store_watch(struct mf_store *s, mf_fake_seen_fn fn, void *arg);
 const struct mf_fake_stats *mf_fake_store_stats(struct mf_store *s);
 /* NULL: not there. */

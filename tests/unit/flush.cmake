@@ -10,5 +10,7 @@ mf_test(flusher SOURCES unit/test_flusher.c unit/flush_rig.c
   DEPENDS flush fakestore testrounds looptest)
 mf_test(flusher_faults SOURCES unit/test_flusher_faults.c unit/flush_rig.c
   DEPENDS flush fakestore testrounds looptest)
+mf_test(flush_aside SOURCES unit/test_flush_aside.c unit/flush_rig.c
+  DEPENDS flush fakestore testrounds looptest)
 mf_test(flush_sim SOURCES unit/test_flush_sim.c unit/flush_rig.c
   DEPENDS flush fakestore testrounds looptest)

@@ -20,4 +20,6 @@ foreach(name messages entities search walk)
   mf_pg_run(store_${name} COMMAND $<TARGET_FILE:test_store_${name}>)
   mf_pg_run(store_${name}_shared COMMAND $<TARGET_FILE:test_store_${name}>
     VERSIONS 18 ENVIRONMENT MF_TEST_PG_SHARED=1)
+  mf_pg_run(store_${name}_shared COMMAND $<TARGET_FILE:test_store_${name}>
+    VERSIONS 15 citus LABELS more ENVIRONMENT MF_TEST_PG_SHARED=1)
 endforeach()

@@ -49,7 +49,7 @@ MF_TEST(pg_code, what_passes_by_itself_is_the_moments)
 
 MF_TEST(pg_code, what_the_server_has_is_the_servers)
 {
-    static const char *const lost[] = {"08000", "08003", "08006", "08P01", "57P01",
+    static const char *const lost[] = {"08000", "08003", "08004", "08P01", "57P01",
                                        "57P02", "57P03", "57P04", "57P05", "53300",
                                        "25006", "26000", "42P05"};
 
@@ -153,14 +153,27 @@ MF_TEST(pg_code, the_sentence_says_what_happened_where_and_what_to_do)
 
 MF_TEST(pg_code, a_worker_of_citus_that_is_away_is_no_defect)
 {
+    static const char *const states[] = {"XX000", "08006"};
     struct mf_err err = {0};
 
-    MF_CHECK_INT(mf_pg_fail_words("XX000",
-                                  "connection to the remote node localhost:9701 failed",
-                                  "", &err),
-                 MF_EUNAVAILABLE);
+    means("08006", MF_EUNAVAILABLE, MF_PG_BLAME_MOMENT, false);
+    for (size_t i = 0; i < mf_countof(states); i++) {
+        err = (struct mf_err){0};
+        MF_CHECK(!mf_pg_is_worker_away(&err));
+        MF_CHECK_INT(
+            mf_pg_fail_words(states[i],
+                             "connection to the remote node test@10.0.0.7:9701 failed",
+                             "", &err),
+            MF_EUNAVAILABLE);
+        MF_CHECK(mf_pg_is_worker_away(&err));
+        mf_pg_hide(&err);
+        MF_CHECK_STR(err.msg, "the database refuses (SQLSTATE 08006): a worker of the "
+                              "cluster is not reached");
+        MF_CHECK(mf_pg_is_worker_away(&err));
+    }
     MF_CHECK_INT(mf_pg_fail_words("XX000", "cache lookup failed for type 7", "", &err),
                  MF_EDB);
+    MF_CHECK(!mf_pg_is_worker_away(&err));
 }
 
 MF_TEST(pg_code, a_result_of_libpq_itself_is_a_lost_connection)

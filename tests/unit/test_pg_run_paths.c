@@ -186,6 +186,8 @@ MF_TEST(pg_run_paths, a_refused_row_is_rolled_back_and_the_connection_is_good)
     fails("23505", MF_EEXIST, MF_PG_USE_OK, "BEGIN x y COMMIT;ROLLBACK;");
     fails("57014", MF_ETIMEOUT, MF_PG_USE_OK, "BEGIN x y COMMIT;ROLLBACK;");
     fails("40P01", MF_EUNAVAILABLE, MF_PG_USE_OK, "BEGIN x y COMMIT;ROLLBACK;");
+    /* A node of a cluster is away, not the server. */
+    fails("08006", MF_EUNAVAILABLE, MF_PG_USE_OK, "BEGIN x y COMMIT;ROLLBACK;");
 }
 
 MF_TEST(pg_run_paths, a_server_in_trouble_is_rolled_back_and_counted)
