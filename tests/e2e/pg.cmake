@@ -4,7 +4,7 @@ set(MF_PG_MAIN_PATH api_entities api_messages api_bodies api_idempotency api_aut
     sdk_async sdk_openai sessions handover kill user_start user_names whole_limits)
 set(MF_PG_15_IN_CI api_entities api_messages sessions sdk_sync)
 # A core each, or most of them.
-set(MF_PG_SERIAL kill handover pg_faults)
+set(MF_PG_SERIAL kill handover pg_citus pg_faults)
 
 # mf_pg_pytest(name label [VERSIONS 15 18 citus] [TIMEOUT s] [ENVIRONMENT ..])
 function(mf_pg_pytest name label)
@@ -47,6 +47,7 @@ endforeach()
 mf_pg_pytest(pgproxy e2e VERSIONS 15 18)
 mf_pg_pytest(pg_same e2e VERSIONS 15 18)
 mf_pg_pytest(pg_same citus VERSIONS citus)
+mf_pg_pytest(pg_citus citus VERSIONS citus)
 mf_pg_pytest(pg_faults e2e VERSIONS 18)
 mf_pg_pytest(pg_faults more VERSIONS 15)
 mf_pg_pytest(pg_faults torture-pg VERSIONS 15 18 TIMEOUT 21600

@@ -29,9 +29,9 @@ def wait_for(what, seconds=60, why="did not come in time"):
     return got
 
 
-def control(word):
-    """Of the database's server: start, stop, restart-immediate."""
-    subprocess.run([os.environ["MF_TEST_PG_CTL"], word], check=True, timeout=120)
+def control(*words):
+    """Of the database's server: start, stop, restart-immediate; of a worker: kill, start."""
+    subprocess.run([os.environ["MF_TEST_PG_CTL"], *words], check=True, timeout=120)
 
 
 class Lane(threading.Thread):

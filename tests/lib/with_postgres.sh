@@ -16,9 +16,13 @@
 #   MF_TEST_PG_DIR      the folder: data, log (of the server), the socket
 #   MF_TEST_PG_BIN      postgres, psql, pg_ctl and pgbench of this version
 #   MF_TEST_PG_CTL      $MF_TEST_PG_CTL start|stop|restart|restart-immediate|pid
+#   MF_TEST_PG_WORKERS  of citus alone: the names of its workers, w1 w2; then it is
+#                       $MF_TEST_PG_CTL kill|start|port NAME
 # and may set
 #   MF_TEST_PG_FSYNC=on the server syncs; off by default, as no test cuts the power
 #   MF_TEST_PG_CONF     lines for postgresql.conf
+#   MF_TEST_PG_SHARDS   of each table on citus; 8 by default, as each test makes its tables
+#                       anew, and Citus's own 32 take seconds
 #   MF_TEST_PG_BASE     what the names of the folders begin with
 #
 # Exit code: the command's; 77 with a sentence when there is no such server here.
@@ -144,6 +148,20 @@ start_citus() {
   url=$(PORT=$port bash "$CITUS_SRC/up.sh" "$home") || die "Citus did not start"
   bin_of_debian
   export MF_TEST_DSN="host=127.0.0.1 port=$port user=test dbname=${url##*/}"
+  export MF_TEST_PG_WORKERS="w1 w2"
+  tune_citus "$port"
+}
+
+# What a worker that was killed had half committed is ended at once, not within a minute.
+tune_citus() {
+  local n
+  for n in 0 1 2; do
+    "$bin/psql" -qXAt -o /dev/null -h 127.0.0.1 -p $(($1 + n)) -U test -d postgres \
+      -c "ALTER SYSTEM SET fsync = ${MF_TEST_PG_FSYNC:-off}" \
+      -c "ALTER SYSTEM SET citus.shard_count = ${MF_TEST_PG_SHARDS:-8}" \
+      -c "ALTER SYSTEM SET citus.recover_2pc_interval = '1s'" -c "SELECT pg_reload_conf()" ||
+      die "Citus cannot be set up"
+  done
 }
 
 [ $# -ge 2 ] || die "usage: with_postgres.sh [15|18|citus] COMMAND..."
