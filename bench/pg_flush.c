@@ -3,8 +3,8 @@
  * pg_flush: what the Postgres store's writer takes, beside a bare loop of the same
  * statement with the same parameters (blocking libpq, nothing else in the process) and
  * beside COPY BINARY of the same rows, in turns: batches of 1,000 rows of 100 users, 30
- * words, a search record of 480 bytes. Usage: pg_flush DSN [vector]
- * (started by bench/pg_flush.sh, which brings the server)
+ * words, a search record of 480 bytes. Usage: pg_flush DSN [vector | citus]
+ * (started by bench/pg_flush.sh and bench/pg_flush_citus.sh, which bring the server)
  */
 #include "base/log.h"
 #include "probe.h"
@@ -360,7 +360,7 @@ static void on_closed(void *arg)
     *(bool *)arg = true;
 }
 
-MF_LOOP static void open_store(const char *dsn, bool wants_vector)
+MF_LOOP static void open_store(const char *dsn, const char *how)
 {
     struct mf_store_config cfg = {
         .backend = "postgres",
@@ -368,7 +368,8 @@ MF_LOOP static void open_store(const char *dsn, bool wants_vector)
         .max_waiting = 100,
         .pg = {.dsn = dsn,
                .password_file = "",
-               .wants_vector = wants_vector,
+               .wants_vector = strcmp(how, "vector") == 0,
+               .is_citus = strcmp(how, "citus") == 0,
                .readers = 1,
                .writers = 1,
                .connect_timeout_ms = 5000,
@@ -414,7 +415,7 @@ int main(int argc, char **argv)
     bool is_closed = false;
 
     if (argc < 2 || mf_loop_open(&bench.loop, &cfg, &err) < 0) {
-        die("usage", "pg_flush DSN [vector]");
+        die("usage", "pg_flush DSN [vector | citus]");
     }
     mf_loop_assert(bench.loop);
     mf_log_set_level(MF_LOG_WARN);
@@ -423,7 +424,7 @@ int main(int argc, char **argv)
         mf_id_new_v4(&bench.users[i]);
         mf_id_new_v4(&bench.sessions[i]);
     }
-    open_store(argv[1], argc > 2);
+    open_store(argv[1], argc > 2 ? argv[2] : "");
     for (size_t i = 0; i < TURN_BATCHES; i++) {
         fill(&bench.batches[i]);
     }
