@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 
-from rig import (Server, Verdicts, Wire, build_of, make_sessions, probe, room, rss_kib, text_of)
+from rig import (Server, Verdicts, Wire, add_requests, build_of, make_sessions, probe, room,
+                 rss_kib)
 
 ROWS = int(os.environ.get("MF_BACKLOG_ROWS", "1000000"))
 USERS = 500
@@ -26,11 +27,7 @@ class Load:
     def __init__(self, server, rng):
         self.rng = rng
         sessions = make_sessions(server.port, USERS)
-        self.bodies = [Wire.request(
-            "POST", f"/sessions/{rng.choice(sessions)[1]}/messages",
-            {"messages": [{"role": "user" if i % 2 == 0 else "assistant",
-                           "content": text_of(rng)} for i in range(BATCH)]})
-            for _ in range(BODIES)]
+        self.bodies = add_requests(rng, sessions, BODIES, BATCH)
         self.wires = [Wire(server.port) for _ in range(CONNECTIONS)]
         self.control = Wire(server.port)
         self.acked = 0

@@ -192,6 +192,15 @@ def make_sessions(port, n_users, name="bench"):
     return out
 
 
+def add_requests(rng, sessions, n, batch):
+    """n requests, as bytes, each of which adds `batch` messages to a session at random."""
+    return [Wire.request(
+        "POST", f"/sessions/{rng.choice(sessions)[1]}/messages",
+        {"messages": [{"role": "user" if i % 2 == 0 else "assistant",
+                       "content": text_of(rng)} for i in range(batch)]})
+        for _ in range(n)]
+
+
 def median(values):
     return statistics.median(values)
 

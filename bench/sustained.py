@@ -13,8 +13,8 @@ import sqlite3
 import sys
 import time
 
-from rig import (Server, Verdicts, Wire, build_of, cpu_by_thread, make_sessions, probe, room,
-                 rss_kib, text_of)
+from rig import (Server, Verdicts, Wire, add_requests, build_of, cpu_by_thread, make_sessions,
+                 probe, room, rss_kib)
 
 SECONDS = float(os.environ.get("MF_BENCH_SECONDS", "60"))
 WARM_S = 10
@@ -31,11 +31,7 @@ class Load:
     def __init__(self, server, rng):
         self.server, self.rng = server, rng
         sessions = make_sessions(server.port, USERS)
-        self.bodies = [Wire.request(
-            "POST", f"/sessions/{rng.choice(sessions)[1]}/messages",
-            {"messages": [{"role": "user" if i % 2 == 0 else "assistant",
-                           "content": text_of(rng)} for i in range(BATCH)]})
-            for _ in range(BODIES)]
+        self.bodies = add_requests(rng, sessions, BODIES, BATCH)
         self.control = Wire(server.port)
         self.select = selectors.DefaultSelector()
         self.idle = [Wire(server.port) for _ in range(CONNECTIONS)]
@@ -111,7 +107,7 @@ def paced(server, load, v):
     cpu = cpu_by_thread(server.pid)
     rate = load.run(SECONDS, PACE, lambda s: memory.append((s, rss_kib(server.pid))))
     print("cpu of a core by thread: " + threads_of(cpu, cpu_by_thread(server.pid), SECONDS))
-    late = [p for p in memory if p[0] > SECONDS / 3]
+    late = [p for p in memory if p[0] > SECONDS / 3] or memory
     print(f"RSS {memory[0][1] / 1024:.0f} MiB at first, {memory[-1][1] / 1024:.0f} MiB at the "
           f"end; slope of the last two thirds {slope_per_s(late) / 1024 * 60:.1f} MiB a minute, "
           f"{slope_per_s(late) * 1024 / max(rate, 1):.0f} bytes a message stored")
