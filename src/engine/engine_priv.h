@@ -39,6 +39,11 @@ struct mf_engine {
     bool owns_model;
     struct mf_npu_offload *npu; /* of our own model; NULL: the CPU computes */
     int npu_code;               /* a device was looked for and not taken: why; else 0 */
+
+    struct mf_engine_npu_end {
+        uv_work_t req;
+        struct mf_npu_offload *npu;
+    } npu_end;
     struct mf_journal *journal;
     struct mf_store *store;
     struct mf_buffers *buffers;

@@ -2,7 +2,7 @@
 /*
  * Stop in order: refuse what is new, answer what is in flight, flush what can be
  * flushed within drain.timeout, leave the rest in the journal, close each room after
- * those that use it: flush, service, embed, library, store, index, journal.
+ * those that use it: flush, service, embed, library, store, index, journal, device.
  */
 #include "engine/engine_priv.h"
 
@@ -39,7 +39,6 @@ static void on_timers_closed(uv_handle_t *h)
     if (e->buffers != NULL) {
         mf_buffers_free(e->buffers);
     }
-    mf_npu_offload_close(e->npu);
     if (e->owns_model && e->model != NULL) {
         mf_model_close(e->model);
     }
@@ -58,7 +57,23 @@ static void on_pace_closed(uv_handle_t *h)
     uv_close((uv_handle_t *)&e->tick, on_timers_closed);
 }
 
+/* It waits for the helper process to end. */
+MF_WORKER static void work_close_device(uv_work_t *req)
+{
+    struct mf_engine_npu_end *end = mf_container_of(req, struct mf_engine_npu_end, req);
+
+    mf_npu_offload_close(end->npu);
+}
+
 static void close_next(void *arg);
+
+static void on_device_closed(uv_work_t *req, MF_UNUSED int status)
+{
+    struct mf_engine *e = mf_container_of(req, struct mf_engine, npu_end.req);
+
+    mf_loop_assert(e->loop);
+    close_next(e);
+}
 
 /* Each room is closed when the one before reported; then its pointer is NULL. */
 MF_LOOP static void close_rooms(struct mf_engine *e)
@@ -102,6 +117,11 @@ MF_LOOP static void close_rooms(struct mf_engine *e)
         }
         e->journal = NULL;
         mf_journal_close(j, close_next, e);
+    } else if (e->npu != NULL) {
+        e->npu_end.npu = e->npu;
+        e->npu = NULL;
+        MF_ASSERT(uv_queue_work(mf_loop_uv(e->loop), &e->npu_end.req, work_close_device,
+                                on_device_closed) == 0);
     } else {
         uv_close((uv_handle_t *)&e->pace_timer, on_pace_closed);
     }
