@@ -3,7 +3,9 @@
 #include "main/npu_doctor.h"
 #include "main/commands.h"
 #include "npu/remote.h"
+#include "npu/xrt_load.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,14 +87,16 @@ int mf_cmd_doctor(int argc, char **argv)
     }
     rc = mf_load_conf(&conf, argc - 1, argv + 1, NULL, NULL);
     if (rc == 0) {
+        char installed[PATH_MAX];
         struct mf_doctor_paths paths = {
             .root = "",
             .libraries = getenv("LD_LIBRARY_PATH"),
-            .modules = conf.embed_npu_module[0] != '\0' ? conf.embed_npu_module
-                                                        : MF_NPU_MODULE_DIR,
+            .modules =
+                conf.embed_npu_module[0] != '\0' ? conf.embed_npu_module : installed,
             .artefacts = conf.embed_npu_dir,
         };
 
+        mf_npu_xrt_folder(installed, sizeof(installed));
         rc = examine(&paths);
     }
     mf_conf_fini(&conf);

@@ -10,7 +10,9 @@
 #include "npu/manifest.h"
 #include "npu/remote.h"
 #include "npu/twin.h"
+#include "npu/xrt_load.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -202,7 +204,7 @@ static int verify(const struct mf_verify_ask *ask)
 
 static int verify_with(const struct mf_conf *conf, const struct words *w)
 {
-    char model[MF_HUB_PATH_MAX];
+    char model[MF_HUB_PATH_MAX], installed[PATH_MAX];
     struct mf_verify_ask ask = {
         .dir = w->dir,
         .model = model,
@@ -210,9 +212,10 @@ static int verify_with(const struct mf_conf *conf, const struct words *w)
         .backend = backend_of(w->backend),
         .npu = {.dir = w->dir,
                 .module = conf->embed_npu_module[0] != '\0' ? conf->embed_npu_module
-                                                            : MF_NPU_MODULE_DIR},
+                                                            : installed},
     };
 
+    mf_npu_xrt_folder(installed, sizeof(installed));
     if (ask.backend == NULL) {
         (void)fprintf(stderr, "memfuse: --backend is xrt or twin, not '%s'\n",
                       w->backend);

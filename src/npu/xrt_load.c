@@ -101,14 +101,35 @@ static int open_module(const char *path, const char *generation,
     return 0;
 }
 
+void mf_npu_xrt_folder(char *out, size_t cap)
+{
+    char program[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+
+    for (int up = 0; up < 2 && n > 0; up++) { /* the name, and its folder */
+        program[n] = '\0';
+        n = strrchr(program, '/') - program;
+    }
+    if (n >= 0) {
+        program[n] = '\0';
+        (void)snprintf(out, cap, "%s/" MF_NPU_MODULE_SUBDIR, program);
+    }
+    if (n < 0 || access(out, R_OK) != 0) {
+        (void)snprintf(out, cap, "%s", MF_NPU_MODULE_DIR);
+    }
+}
+
 int mf_npu_xrt_load(const char *dir, const struct mf_npu_backend **out,
                     struct mf_err *err)
 {
-    char generation[16], path[PATH_MAX];
+    char generation[16], installed[PATH_MAX], path[PATH_MAX];
     void *library;
     int rc;
 
-    dir = dir == NULL ? MF_NPU_MODULE_DIR : dir;
+    if (dir == NULL) {
+        mf_npu_xrt_folder(installed, sizeof(installed));
+        dir = installed;
+    }
     if (setenv("XRT_INI_PATH", "/dev/null", 1) != 0) {
         return mf_err_set(err, MF_ENOMEM, "out of memory for XRT_INI_PATH");
     }

@@ -23,7 +23,10 @@
 #include "base/err.h"
 #include "npu/npu.h"
 
-/* `dir`: of the modules; NULL: the one of the installation. */
+/* Where modules were installed: ../lib/memfuse of this program, wherever it was moved
+ * to with them; else the folder of the build's prefix. */
+MF_ANY void mf_npu_xrt_folder(char *out, size_t cap);
+/* `dir`: of the modules; NULL: where they were installed. */
 MF_MUST MF_ANY int mf_npu_xrt_load(const char *dir, const struct mf_npu_backend **out,
                                    struct mf_err *err);
 

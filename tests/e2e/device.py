@@ -5,7 +5,7 @@
     npu-fake  tier A, on the XRT of the folder MF_TEST_XRT
     npu-c     tier C; MEMFUSE_BIN is tests/npu/tier_c_memfuse.sh
 
-MF_TEST_MODULE is the folder of memfuse's module and NPU_ARTEFACTS the program that writes artefacts. The model is the one of
+MF_TEST_MODULE is the folder of memfuse's module (without it, where it was installed) and NPU_ARTEFACTS the program that writes artefacts. The model is the one of
 MEMFUSE_TEST_MODEL, or with MF_TEST_MADE_UP, or without that, a made-up one.
 
     told_model()                    health's word of it
@@ -13,6 +13,7 @@ MEMFUSE_TEST_MODEL, or with MF_TEST_MADE_UP, or without that, a made-up one.
     look(server)                    is the device at work, and right? Asked of every server before it ends
     check()                         was it used at all? Asked at the end of a test file
 """
+import json
 import os
 import subprocess
 import tempfile
@@ -50,14 +51,17 @@ def told_model():
     """What health says of it."""
     if not IS_NPU:
         return {"model": "hash", "semantic": False}
-    return {"model": Path(model()).name, "semantic": True}
+    name = Path(model()).name
+    if name == "model":  # says nothing: the name that it was published by
+        name = json.loads((Path(REAL_MODEL) / "config.json").read_text())["_name_or_path"].split("/")[-1]
+    return {"model": name, "semantic": True}
 
 
 def settings(given=()):
     if not IS_NPU or any(s.startswith(("embed.model=", "embed.device=")) for s in given):
         return []
     return [f"embed.model={model()}", "embed.device=npu", f"embed.npu.dir={_folder()}/artefacts",
-            f"embed.npu.module={os.environ['MF_TEST_MODULE']}", "embed.npu.min_rows=1"]
+            f"embed.npu.module={os.environ.get('MF_TEST_MODULE', '')}", "embed.npu.min_rows=1"]
 
 
 def environment():

@@ -39,3 +39,17 @@ foreach(name IN LISTS MF_NPU_MAIN_PATH)
   mf_npu_serves(npu_a_minilm.${name} more)
   set_property(TEST npu_a_minilm.${name} PROPERTY ENVIRONMENT ${tier_a})
 endforeach()
+
+# As it is installed, below another root: the program finds its module by itself.
+set(root ${PROJECT_BINARY_DIR}/installed)
+add_test(NAME npu_a.install COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR})
+set_tests_properties(npu_a.install PROPERTIES LABELS npu TIMEOUT 60
+  ENVIRONMENT DESTDIR=${root} FIXTURES_SETUP mf_installed)
+add_test(NAME npu_a_installed.npu_vectors COMMAND ${MF_PYTHON} -m pytest -q
+  -p no:cacheprovider ${PROJECT_SOURCE_DIR}/tests/e2e/test_npu_vectors.py)
+mf_npu_serves(npu_a_installed.npu_vectors npu)
+set(installed ${tier_a})
+list(FILTER installed EXCLUDE REGEX "^(MEMFUSE_BIN|MF_TEST_MODULE)=")
+set_tests_properties(npu_a_installed.npu_vectors PROPERTIES FIXTURES_REQUIRED mf_installed)
+set_property(TEST npu_a_installed.npu_vectors PROPERTY ENVIRONMENT ${installed}
+  MF_TEST_MADE_UP=1 "MEMFUSE_BIN=${root}${CMAKE_INSTALL_PREFIX}/bin/memfuse")

@@ -1,7 +1,8 @@
 # The service finds the module, and links nothing of it.
 target_sources(mf_npu PRIVATE xrt_load.c)
+set(module_dir lib/memfuse)
 set_source_files_properties(xrt_load.c PROPERTIES COMPILE_DEFINITIONS
-  MF_NPU_MODULE_DIR="${CMAKE_INSTALL_PREFIX}/lib/memfuse")
+  "MF_NPU_MODULE_DIR=\"${CMAKE_INSTALL_PREFIX}/${module_dir}\";MF_NPU_MODULE_SUBDIR=\"${module_dir}\"")
 
 # The module npu-xrt-GENERATION.so. Its objects are a library of their own, so that tests
 # can link them otherwise.
@@ -37,4 +38,6 @@ function(mf_xrt_module target folder)
 endfunction()
 
 mf_xrt_module(npu_xrt npu)
-install(TARGETS npu_xrt LIBRARY DESTINATION lib/memfuse)
+install(TARGETS npu_xrt LIBRARY DESTINATION ${module_dir})
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/memfuse-npu.conf
+        DESTINATION share/memfuse/systemd)
