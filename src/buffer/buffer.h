@@ -198,9 +198,10 @@ MF_LOOP void mf_entry_stored(struct mf_buffers *b, struct mf_entry *e);
 /* Frees the entry (place STORED, or any at stop) and gives its bytes back. */
 MF_LOOP void mf_entry_free(struct mf_buffers *b, struct mf_entry *e);
 
-/* What the embedding made. Moves the buffers' contents in (`passages` may be NULL);
- * counts the bytes they hold. Not while FLYING, when the batch uses the record, nor
- * afterwards: then MF_EBUSY (drop it: the row is stored pending and embedded later). */
+/* What the embedding made. Keeps a copy of just its size and empties the buffers
+ * (`passages` may be NULL); counts the bytes. Not while FLYING, when the batch uses the
+ * record, nor afterwards: then MF_EBUSY (drop it: the row is stored pending and
+ * embedded later). */
 MF_MUST MF_LOOP int mf_entry_set_record(struct mf_buffers *b, struct mf_entry_msg *m,
                                         struct mf_buf *search, struct mf_buf *passages,
                                         bool has_vector);

@@ -4,6 +4,7 @@
 #include "buffer/state.h"
 
 #include <limits.h>
+#include <string.h>
 
 #define PLACE_BIT(p) (1u << MF_PLACE_##p)
 
@@ -295,12 +296,30 @@ void mf_entry_free(struct mf_buffers *b, struct mf_entry *e)
     mf_free(e);
 }
 
-static void replace_buf(struct mf_buf *to, struct mf_buf *from)
+/* Of just the size, and from the loop's part of the heap: what a worker allocated comes
+ * from one of its own, where the room that leaves with stored rounds is of no use to
+ * the next ones. */
+static int copy_buf(struct mf_buf *to, const struct mf_buf *from)
+{
+    mf_buf_init(to);
+    if (from == NULL || from->n == 0) {
+        return 0;
+    }
+    to->p = mf_malloc(from->n);
+    if (to->p == NULL) {
+        return MF_ENOMEM;
+    }
+    memcpy(to->p, from->p, from->n);
+    to->n = to->cap = from->n;
+    return 0;
+}
+
+static void replace_buf(struct mf_buf *to, struct mf_buf *copy, struct mf_buf *from)
 {
     mf_buf_fini(to);
+    *to = *copy;
     if (from != NULL) {
-        *to = *from;
-        mf_buf_init(from);
+        mf_buf_fini(from);
     }
 }
 
@@ -308,8 +327,8 @@ int mf_entry_set_record(struct mf_buffers *b, struct mf_entry_msg *m,
                         struct mf_buf *search, struct mf_buf *passages, bool has_vector)
 {
     size_t before = record_bytes(m);
-    size_t after = search->cap + (passages == NULL ? 0 : passages->cap);
     bool was_missing = is_missing(m);
+    struct mf_buf record, spans;
 
     if (m->entry->place == MF_PLACE_FLYING || m->entry->place == MF_PLACE_STORED) {
         return MF_EBUSY;
@@ -317,12 +336,19 @@ int mf_entry_set_record(struct mf_buffers *b, struct mf_entry_msg *m,
     if (search->failed || (passages != NULL && passages->failed)) {
         return MF_ENOMEM;
     }
-    replace_buf(&m->search, search);
-    replace_buf(&m->passages, passages);
+    if (copy_buf(&record, search) < 0) {
+        return MF_ENOMEM;
+    }
+    if (copy_buf(&spans, passages) < 0) {
+        mf_buf_fini(&record);
+        return MF_ENOMEM;
+    }
+    replace_buf(&m->search, &record, search);
+    replace_buf(&m->passages, &spans, passages);
     m->has_vector = has_vector;
     m->entry->n_missing += (uint32_t)is_missing(m) - (uint32_t)was_missing;
     MF_ASSERT(b->bytes >= before);
-    b->bytes = b->bytes - before + after;
+    b->bytes = b->bytes - before + record_bytes(m);
     return 0;
 }
 

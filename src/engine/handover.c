@@ -157,6 +157,14 @@ MF_LOOP static void on_parked(struct mf_entry *en, const struct mf_err *why, voi
     mf_engine_note_parked(e, en->item, why->msg);
 }
 
+MF_LOOP static bool on_make(const struct mf_list *entries, struct mf_flush_make *made,
+                            void *arg)
+{
+    struct mf_engine *e = arg;
+
+    return mf_index_make(e->index, entries, made);
+}
+
 MF_LOOP static int on_prepare(struct mf_entry *en, void *arg)
 {
     struct mf_engine *e = arg;
@@ -195,6 +203,7 @@ int mf_engine_start_flush(struct mf_engine *e)
     struct mf_flush_events ev = {.storing = on_storing,
                                  .stored = on_stored,
                                  .parked = on_parked,
+                                 .make = on_make,
                                  .prepare = on_prepare,
                                  .idem = on_idem,
                                  .room = on_room,

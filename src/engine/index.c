@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define LATE_TEXTS_A_JOB 512
+#define MAX_MAKING 16 /* batches: as many as there may be flush workers */
 
 /* A message of an acknowledged round, on its way to a vector. */
 struct message_task {
@@ -25,29 +25,26 @@ struct text_task {
     struct mf_index_text *out;
 };
 
-/* Rounds beyond the backlog: records without vectors, many in one job. */
-struct late_job {
-    struct mf_job job;
-    struct mf_index *x;
-    struct mf_item *items[LATE_TEXTS_A_JOB];
-    size_t n_items;
-    size_t n_texts;
-    struct mf_buf records[LATE_TEXTS_A_JOB];
-    const struct mf_record_maker *maker;
-    int rc;
+/* Records without vectors, for rows that are about to be written. */
+struct make_row {
+    struct mf_item *item;
+    uint32_t i;
+    struct mf_buf record;
 };
 
-struct late_round {
-    struct mf_link link;
-    struct mf_item *item;
+struct make_job {
+    struct mf_job job;
+    struct mf_index *x;
+    struct mf_flush_make *made;
+    size_t n;
+    struct make_row rows[];
 };
 
 struct mf_index {
     struct mf_index_parts p;
     struct mf_record_maker maker;
     struct mf_lane *late_lane;
-    struct mf_list late; /* struct late_round */
-    bool is_late_running, is_paused, is_stopped;
+    bool is_paused, is_stopped;
     struct mf_backfill *backfill;
     struct mf_respace *respace;
     mf_index_closed_fn closed;
@@ -63,7 +60,6 @@ int mf_index_open(struct mf_index **out, const struct mf_index_parts *p)
         return MF_ENOMEM;
     }
     x->p = *p;
-    mf_list_init(&x->late);
     x->maker.embed = p->embed;
     x->maker.as_f32 = strcmp(p->conf->recall_vectors, "f32") == 0;
     x->maker.terms = mf_terms_pool_new();
@@ -76,7 +72,7 @@ int mf_index_open(struct mf_index **out, const struct mf_index_parts *p)
     if (rc < 0) {
         goto free_backfill;
     }
-    rc = mf_lane_open(&x->late_lane, p->loop, "late", 1, 4);
+    rc = mf_lane_open(&x->late_lane, p->loop, "late", 1, MAX_MAKING);
     if (rc < 0) {
         goto free_respace;
     }
@@ -160,124 +156,119 @@ MF_LOOP static int submit_message(struct mf_index *x, struct mf_item *it, uint32
     return rc;
 }
 
-/* ---- rounds beyond the backlog ---- */
+/* ---- rows about to be written ---- */
 
-MF_WORKER static void work_late(struct mf_job *job)
+MF_WORKER static void work_make(struct mf_job *job)
 {
-    struct late_job *lj = mf_container_of(job, struct late_job, job);
-    size_t k = 0;
+    struct make_job *mj = mf_container_of(job, struct make_job, job);
+    int rc = 0;
 
-    for (size_t i = 0; i < lj->n_items && lj->rc == 0; i++) {
-        for (uint32_t m = 0; m < lj->items[i]->n_msgs && lj->rc == 0; m++) {
-            const struct mf_msg *msg = &lj->items[i]->msgs[m];
+    for (size_t i = 0; i < mj->n && rc == 0; i++) {
+        struct make_row *row = &mj->rows[i];
 
-            lj->rc = mf_record_build(&lj->records[k++], lj->maker, msg);
+        rc = mf_record_build(&row->record, &mj->x->maker, &row->item->msgs[row->i]);
+        if (rc < 0) { /* no half records: the flush tries again, row by row */
+            mf_buf_reset(&row->record);
         }
     }
 }
 
-MF_LOOP static void start_late_job(struct mf_index *x);
-
-/* Of one round: its records are the next ones of the job. */
-MF_LOOP static void hand_over_round(struct late_job *lj, const struct mf_item *it,
-                                    size_t first, int status)
+/* Unless a vector came meanwhile. */
+MF_LOOP static void take_made(struct mf_index *x, struct make_row *row)
 {
-    for (uint32_t m = 0; m < it->n_msgs; m++) {
-        struct mf_record_task rt = {.search = lj->records[first + m]};
+    struct mf_entry_msg *m = find_message(x, row->item, row->i);
+    int rc;
 
-        if (status == 0) {
-            hand_over(lj->x, it, m, &rt, false);
+    if (row->record.n > 0 && m != NULL && m->search.n == 0) {
+        rc = mf_entry_set_record(x->p.buffers, m, &row->record, NULL, false);
+        MF_ASSERT(rc == 0); /* it neither flies nor is it stored: its batch waits */
+    }
+}
+
+MF_LOOP static void free_make_job(struct make_job *mj)
+{
+    for (size_t i = 0; i < mj->n; i++) {
+        mf_buf_fini(&mj->rows[i].record);
+        mf_item_unref(mj->rows[i].item);
+    }
+    mf_free(mj);
+}
+
+static void on_make_done(struct mf_job *job, int status)
+{
+    struct make_job *mj = mf_container_of(job, struct make_job, job);
+    struct mf_flush_make *made = mj->made;
+
+    mf_loop_assert(mj->x->p.loop);
+    for (size_t i = 0; i < mj->n && status == 0; i++) {
+        take_made(mj->x, &mj->rows[i]);
+    }
+    free_make_job(mj);
+    made->done(made);
+}
+
+MF_LOOP static struct mf_entry *entry_at(struct mf_link *in_place)
+{
+    return mf_container_of(in_place, struct mf_entry, in_place);
+}
+
+MF_LOOP static size_t count_bare(const struct mf_list *entries)
+{
+    size_t n = 0;
+
+    mf_list_each (entries, k) {
+        const struct mf_entry *e = entry_at(k);
+
+        for (uint32_t i = 0; i < e->item->n_msgs; i++) {
+            n += e->msgs[i].search.n == 0;
         }
-        mf_buf_fini(&rt.search);
-        mf_buf_fini(&rt.passages);
     }
+    return n;
 }
 
-static void on_late_done(struct mf_job *job, int status)
+MF_LOOP static void list_bare(struct make_job *mj, const struct mf_list *entries)
 {
-    struct late_job *lj = mf_container_of(job, struct late_job, job);
-    struct mf_index *x = lj->x;
-    size_t k = 0;
+    mf_list_each (entries, k) {
+        const struct mf_entry *e = entry_at(k);
 
-    mf_loop_assert(x->p.loop);
-    for (size_t i = 0; i < lj->n_items; i++) {
-        hand_over_round(lj, lj->items[i], k, status);
-        k += lj->items[i]->n_msgs;
-        mf_item_unref(lj->items[i]);
-    }
-    mf_free(lj);
-    x->is_late_running = false;
-    if (status == 0) {
-        start_late_job(x);
-    }
-}
-
-static void fill_late_job(struct mf_index *x, struct late_job *lj)
-{
-    while (!mf_list_is_empty(&x->late)) {
-        struct late_round *r =
-            mf_container_of(mf_list_head(&x->late), struct late_round, link);
-
-        if (lj->n_texts + r->item->n_msgs > LATE_TEXTS_A_JOB) {
-            break;
+        for (uint32_t i = 0; i < e->item->n_msgs; i++) {
+            if (e->msgs[i].search.n == 0) {
+                mj->rows[mj->n++] =
+                    (struct make_row){.item = mf_item_ref(e->item), .i = i};
+            }
         }
-        mf_list_remove(&x->late, &r->link);
-        lj->items[lj->n_items++] = r->item;
-        lj->n_texts += r->item->n_msgs;
-        mf_free(r);
     }
 }
 
-MF_LOOP static void start_late_job(struct mf_index *x)
+bool mf_index_make(struct mf_index *x, const struct mf_list *entries,
+                   struct mf_flush_make *made)
 {
-    struct late_job *lj;
+    size_t n = x->is_stopped ? 0 : count_bare(entries);
+    struct make_job *mj =
+        n == 0 ? NULL : mf_calloc(1, sizeof(*mj) + n * sizeof(mj->rows[0]));
 
-    if (x->is_late_running || x->is_paused || x->is_stopped ||
-        mf_list_is_empty(&x->late)) {
-        return;
+    if (mj == NULL) {
+        return false;
     }
-    lj = mf_calloc(1, sizeof(*lj));
-    if (lj == NULL) {
-        return; /* the flush prepares what it needs; the next round tries again */
+    mj->x = x;
+    mj->made = made;
+    list_bare(mj, entries);
+    mj->job.work = work_make;
+    mj->job.done = on_make_done;
+    if (mf_lane_submit(x->late_lane, &mj->job, MF_ORDINARY) < 0) {
+        free_make_job(mj);
+        return false;
     }
-    lj->x = x;
-    lj->maker = &x->maker;
-    fill_late_job(x, lj);
-    lj->job.work = work_late;
-    lj->job.done = on_late_done;
-    if (mf_lane_submit(x->late_lane, &lj->job, MF_ORDINARY) < 0) {
-        for (size_t i = 0; i < lj->n_items; i++) {
-            mf_item_unref(lj->items[i]);
-        }
-        mf_free(lj);
-        return;
-    }
-    x->is_late_running = true;
+    return true;
 }
 
-/* Too many texts for one job, or no memory to remember it: the flush prepares it. */
-MF_LOOP static void give_up_vectors(struct mf_index *x, struct mf_entry *e)
+/* Beyond the backlog: the record without a vector is made when it is asked for, by the
+ * flush or by a shelf, so that a long backlog holds texts and nothing else. */
+MF_LOOP static void give_up_vectors(struct mf_entry *e)
 {
     for (uint32_t i = 0; i < e->item->n_msgs; i++) {
-        if (!e->msgs[i].has_vector) {
-            mf_entry_vector_failed(&e->msgs[i]);
-        }
+        mf_entry_vector_failed(&e->msgs[i]);
     }
-    x->p.changed(e, x->p.arg);
-}
-
-MF_LOOP static void index_late(struct mf_index *x, struct mf_entry *e)
-{
-    struct late_round *r =
-        e->item->n_msgs <= LATE_TEXTS_A_JOB ? mf_calloc(1, sizeof(*r)) : NULL;
-
-    if (r == NULL) {
-        give_up_vectors(x, e);
-        return;
-    }
-    r->item = mf_item_ref(e->item);
-    mf_list_push_tail(&x->late, &r->link);
-    start_late_job(x);
 }
 
 bool mf_index_is_late(const struct mf_index *x)
@@ -290,7 +281,7 @@ void mf_index_entry(struct mf_index *x, struct mf_entry *e)
     struct mf_item *it = e->item;
 
     if (mf_embed_backlog(x->p.embed) + it->n_msgs > x->p.conf->embed_max_backlog) {
-        index_late(x, e);
+        give_up_vectors(e);
         return;
     }
     for (uint32_t i = 0; i < it->n_msgs; i++) {
@@ -420,7 +411,6 @@ void mf_index_pause(struct mf_index *x, bool pause)
 {
     x->is_paused = pause;
     mf_embed_pause(x->p.embed, pause);
-    start_late_job(x);
 }
 
 void mf_index_stop(struct mf_index *x)
@@ -432,7 +422,6 @@ void mf_index_stop(struct mf_index *x)
 
 void mf_index_tick(struct mf_index *x, uint64_t now_ms)
 {
-    start_late_job(x);
     if (x->is_paused) {
         return;
     }
@@ -445,13 +434,6 @@ static void on_lane_closed(void *arg)
     struct mf_index *x = arg;
 
     mf_loop_assert(x->p.loop);
-    while (!mf_list_is_empty(&x->late)) {
-        struct late_round *r =
-            mf_container_of(mf_list_pop_head(&x->late), struct late_round, link);
-
-        mf_item_unref(r->item);
-        mf_free(r);
-    }
     mf_respace_free(x->respace);
     mf_backfill_free(x->backfill);
     mf_terms_pool_free(x->maker.terms);

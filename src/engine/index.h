@@ -3,9 +3,10 @@
  * index: makes the search records: of acknowledged rounds in the background, of texts
  * somebody waits for, and of stored rows whose vector is still missing (backfill).
  *
- * A round whose texts find no room in the embedding lane (embed.max_backlog) gets
- * records without vectors from a lane of its own, is stored pending, and embedded later
- * from the store. No vector is ever invented.
+ * A round whose texts find no room in the embedding lane (embed.max_backlog) has no
+ * records until it is about to be stored: then a lane of its own makes them, without
+ * vectors. It is stored pending, and embedded later from the store; a shelf that needs
+ * it before makes its own. No vector is ever invented.
  *
  * Owns:    texts under way (a reference to their items)
  * Thread:  loop; records are built on workers
@@ -19,6 +20,7 @@
 #include "buffer/buffer.h"
 #include "conf/conf.h"
 #include "embed/embed.h"
+#include "flush/flush.h"
 #include "query/library.h"
 #include "store/store.h"
 
@@ -42,7 +44,12 @@ MF_MUST MF_LOOP int mf_index_open(struct mf_index **out,
 MF_LOOP void mf_index_entry(struct mf_index *x, struct mf_entry *e);
 /* Is the backlog so long that rounds should not wait for vectors? */
 MF_LOOP bool mf_index_is_late(const struct mf_index *x);
-/* Builds the records a round lacks, without vectors, now: before it is written. */
+/* Has the records that these rounds lack made by a worker, without vectors: before they
+ * are written. True: made->done will come, and until then the rounds neither fly nor
+ * are stored. False: none is lacking, or mf_index_prepare has to. */
+MF_LOOP bool mf_index_make(struct mf_index *x, const struct mf_list *entries,
+                           struct mf_flush_make *made);
+/* Builds the records a round still lacks, without vectors, now. */
 MF_MUST MF_LOOP int mf_index_prepare(struct mf_index *x, struct mf_entry *e);
 /* There may be rows without a vector in the store. */
 MF_LOOP void mf_index_expect_pending(struct mf_index *x);

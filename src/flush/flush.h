@@ -22,6 +22,9 @@
  * Batches that wait hold back new ones once there are as many as workers, so that an
  * outage leaves the rounds in the queue, in order of urgency.
  *
+ * What a row needs besides its text may be made just before its batch is written
+ * (`make`), so that a long backlog holds texts and nothing else.
+ *
  * Owns:    jobs and batches; entries stay the buffers'
  * Thread:  loop
  * Limits:  max_queue jobs: mf_flush_push says MF_EBUSY and the rounds stay HYBRID (they
@@ -54,8 +57,13 @@ struct mf_flush_config {
     struct mf_dep_config dep; /* retry, breaker; max_attempts 0: for ever */
 };
 
-/* `stored` and `parked` must be there, the others may be NULL. `prepare` and `idem`
- * must not call back into flush; the others may. */
+/* What the rows of a batch lack is being made; embedded in the batch. */
+struct mf_flush_make {
+    void (*done)(struct mf_flush_make *m);
+};
+
+/* `stored` and `parked` must be there, the others may be NULL. `make`, `prepare` and
+ * `idem` must not call back into flush; the others may. */
 struct mf_flush_events {
     /* The store committed this entry; next it is taken out of the buffers' lists and
      * maps. Must not call back into flush or buffer. */
@@ -65,6 +73,10 @@ struct mf_flush_events {
     void (*stored)(struct mf_list *entries, void *arg);
     /* One round the store refuses for ever (place PARKED already). */
     void (*parked)(struct mf_entry *e, const struct mf_err *why, void *arg);
+    /* A batch is about to be written: workers make what the rows of these entries (by
+     * in_place) lack. True: m->done comes once, later, on the loop, and until then the
+     * entries stay where they are. False: nothing is lacking, or `prepare` has to. */
+    bool (*make)(const struct mf_list *entries, struct mf_flush_make *m, void *arg);
     /* Just before a batch is written, for each entry: complete its rows (build missing
      * search records). 0, or an error: then the entry goes back in line. */
     int (*prepare)(struct mf_entry *e, void *arg);
@@ -100,7 +112,8 @@ MF_LOOP void mf_flush_kick(struct mf_flush *f);
 /* While paused only what somebody waits for (CRITICAL, a kick) goes to the store. */
 MF_LOOP void mf_flush_pause(struct mf_flush *f, bool pause);
 MF_LOOP size_t mf_flush_n_queued(const struct mf_flush *f); /* jobs */
-MF_LOOP size_t mf_flush_n_flying(const struct mf_flush *f); /* batches */
+/* Batches that are being made or written. */
+MF_LOOP size_t mf_flush_n_flying(const struct mf_flush *f);
 MF_LOOP const struct mf_dep *mf_flush_health(const struct mf_flush *f);
 /* Rounds that wait for a part of the store that is away; whether one of them does. */
 MF_LOOP size_t mf_flush_n_aside(const struct mf_flush *f);

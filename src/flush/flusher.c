@@ -73,10 +73,11 @@ static bool may_open_batch(const struct mf_flush *f)
     if (f->is_paused && !f->is_hurried && f->q.n_critical == 0) {
         return false;
     }
-    if (is_failing(f) && f->waiting.n > 0) {
+    if (is_failing(f) && f->waiting.n + f->making.n > 0) {
         return false;
     }
-    return f->q.n > 0 && f->waiting.n + f->flying.n < 2 * (size_t)f->cfg.workers;
+    return f->q.n > 0 &&
+           f->waiting.n + flush_n_under_way(f) < 2 * (size_t)f->cfg.workers;
 }
 
 static uint64_t queue_due_at_ms(const struct mf_flush *f)
@@ -161,7 +162,8 @@ MF_LOOP static struct flush_batch *next_batch(struct mf_flush *f, uint64_t now_m
 {
     struct flush_batch *b;
 
-    if (f->flying.n >= f->cfg.workers || !may_call_store(f, now_ms)) {
+    if (flush_n_under_way(f) >= f->cfg.workers || !may_call_store(f, now_ms) ||
+        (is_failing(f) && f->making.n > 0)) { /* which may be the oldest */
         return NULL;
     }
     b = first_waiting(f, now_ms);
@@ -183,7 +185,7 @@ static uint64_t next_look_ms(const struct mf_flush *f)
 {
     uint64_t at = NEVER;
 
-    if (f->flying.n >= f->cfg.workers) {
+    if (flush_n_under_way(f) >= f->cfg.workers || (is_failing(f) && f->making.n > 0)) {
         return NEVER; /* the next one that comes back looks */
     }
     if (may_open_batch(f)) {
@@ -297,6 +299,7 @@ int mf_flush_open(struct mf_flush **out, struct mf_loop *l, struct mf_store *sto
     f->hook.fn = on_turn_end;
     mf_flushq_init(&f->q, cfg->levels, cfg->ageing_ms);
     mf_list_init(&f->waiting);
+    mf_list_init(&f->making);
     mf_list_init(&f->flying);
     mf_list_init(&f->aside);
     mf_dep_init(&f->dep, &cfg->dep);
@@ -430,7 +433,7 @@ size_t mf_flush_n_queued(const struct mf_flush *f)
 
 size_t mf_flush_n_flying(const struct mf_flush *f)
 {
-    return f->flying.n;
+    return flush_n_under_way(f);
 }
 
 const struct mf_dep *mf_flush_health(const struct mf_flush *f)
@@ -453,7 +456,7 @@ static void on_timer_closed(uv_handle_t *h)
 
 void flush_end_if_idle(struct mf_flush *f)
 {
-    if (f->is_closing && mf_list_is_empty(&f->flying) &&
+    if (f->is_closing && flush_n_under_way(f) == 0 &&
         uv_is_closing((uv_handle_t *)&f->timer) == 0) {
         uv_close((uv_handle_t *)&f->timer, on_timer_closed);
     }

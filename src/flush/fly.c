@@ -425,11 +425,50 @@ MF_LOOP static void fill_write(struct flush_batch *b)
     }
 }
 
+/* Ready now: it goes before anything else, as soon as the store may be called. */
+static void on_made(struct mf_flush_make *m)
+{
+    struct flush_batch *b = mf_container_of(m, struct flush_batch, make);
+    struct mf_flush *f = b->flush;
+
+    mf_loop_assert(f->loop);
+    mf_list_remove(&f->making, &b->link);
+    if (f->is_closing) {
+        flush_batch_dissolve(b);
+        flush_end_if_idle(f);
+        return;
+    }
+    b->not_before_ms = 0;
+    mf_list_push_head(&f->waiting, &b->link);
+    flush_ask(f);
+}
+
+/* Once: what could not be made is prepared row by row. */
+MF_LOOP static bool begin_making(struct flush_batch *b)
+{
+    struct mf_flush *f = b->flush;
+
+    if (b->is_made || f->events.make == NULL) {
+        return false;
+    }
+    b->is_made = true;
+    b->make.done = on_made;
+    if (!f->events.make(&b->group.entries, &b->make, f->events.arg)) {
+        return false;
+    }
+    mf_list_push_tail(&f->making, &b->link);
+    return true;
+}
+
 void flush_batch_launch(struct flush_batch *b)
 {
     struct mf_flush *f = b->flush;
-    int rc = prepare(b);
+    int rc;
 
+    if (begin_making(b)) {
+        return;
+    }
+    rc = prepare(b);
     if (mf_list_is_empty(&b->group.entries)) {
         flush_batch_free(b);
         return;

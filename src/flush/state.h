@@ -29,12 +29,14 @@ struct flush_job {
 struct flush_batch {
     struct flush_group group;
     struct mf_flush *flush;
-    struct mf_link link; /* waiting, flying or aside */
+    struct mf_link link; /* waiting, making, flying or aside */
     struct mf_batch_fill fill;
     unsigned attempts;
     uint64_t not_before_ms; /* while it waits; 0: goes before anything else */
     uint64_t serial;        /* grows with each batch that is opened; halves share it */
     bool is_urgent;
+    bool is_made; /* its rows were made once; what they lack still is for `prepare` */
+    struct mf_flush_make make;
     bool asks_parts; /* its next flight asks where its rows belong, and writes none */
     bool is_placed;  /* all of one part, as the store has just said */
     bool has_part;   /* was told once */
@@ -58,6 +60,7 @@ struct mf_flush {
     struct mf_flushq q;
     struct mf_batch_fill queued; /* all jobs together; opened_ms is asked of q */
     struct mf_list waiting;
+    struct mf_list making; /* hold a place like those that fly */
     struct mf_list flying;
     struct mf_list aside; /* of each part one has its time, the others wait for it */
     struct mf_dep dep;
@@ -101,6 +104,11 @@ MF_ANY struct flush_batch *flush_aside_due(const struct mf_flush *f, uint64_t no
 MF_ANY uint64_t flush_aside_due_at_ms(const struct mf_flush *f);
 MF_LOOP void flush_aside_take(struct flush_batch *b);
 MF_LOOP void flush_aside_hurry(struct mf_flush *f); /* backoff is over */
+
+static inline size_t flush_n_under_way(const struct mf_flush *f)
+{
+    return f->making.n + f->flying.n;
+}
 
 static inline struct mf_entry *flush_entry_at(struct mf_link *in_place)
 {

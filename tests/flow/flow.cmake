@@ -5,6 +5,6 @@ target_include_directories(mf_enginekit PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(mf_enginekit PUBLIC mf_engine mf_fakemodel mf_looptest mf_testlib
   PkgConfig::SQLITE_TEST)
 
-foreach(name engine_embed engine_store engine_again)
+foreach(name engine_embed engine_store engine_again engine_backlog)
   mf_test(${name} SOURCES flow/test_${name}.c DEPENDS enginekit LABEL flow)
 endforeach()

@@ -8,6 +8,8 @@ mf_test(batch SOURCES unit/test_batch.c DEPENDS flush)
 mf_test(retry SOURCES unit/test_retry.c DEPENDS flush)
 mf_test(flusher SOURCES unit/test_flusher.c unit/flush_rig.c
   DEPENDS flush fakestore testrounds looptest)
+mf_test(flusher_make SOURCES unit/test_flusher_make.c unit/flush_rig.c
+  DEPENDS flush fakestore testrounds looptest)
 mf_test(flusher_faults SOURCES unit/test_flusher_faults.c unit/flush_rig.c
   DEPENDS flush fakestore testrounds looptest)
 mf_test(flush_aside SOURCES unit/test_flush_aside.c unit/flush_rig.c

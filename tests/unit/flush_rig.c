@@ -62,6 +62,55 @@ static void on_parked(struct mf_entry *e, const struct mf_err *why, void *arg)
     note_settled(r);
 }
 
+MF_LOOP static void finish_make(struct rig *r, size_t i)
+{
+    struct mf_flush_make *m = r->makes[i].make;
+
+    r->makes[i] = r->makes[--r->n_making];
+    m->done(m);
+}
+
+static void on_make_turn(struct mf_turn_hook *h)
+{
+    struct rig *r = mf_container_of(h, struct rig, make_hook);
+
+    mf_loop_assert(r->loop);
+    for (size_t i = r->n_making; i-- > 0;) {
+        if (r->makes[i].turns_left != RIG_HOLD_MAKES && r->makes[i].turns_left-- == 0) {
+            finish_make(r, i);
+        }
+    }
+    if (r->n_making > 0) {
+        mf_loop_at_turn_end(r->loop, h);
+    }
+}
+
+void rig_finish_makes(struct rig *r)
+{
+    while (r->n_making > 0) {
+        finish_make(r, 0);
+    }
+}
+
+static bool on_make(const struct mf_list *entries, struct mf_flush_make *m, void *arg)
+{
+    struct rig *r = arg;
+
+    mf_loop_assert(r->loop);
+    MF_CHECK(!mf_list_is_empty(entries));
+    if (r->make_turns == 0) {
+        return false;
+    }
+    MF_ASSERT(r->n_making < RIG_MAX_MAKES);
+    r->makes[r->n_making].make = m;
+    r->makes[r->n_making++].turns_left = r->make_turns;
+    r->n_makes++;
+    if (r->make_turns != RIG_HOLD_MAKES) {
+        mf_loop_at_turn_end(r->loop, &r->make_hook);
+    }
+    return true;
+}
+
 static int on_prepare(struct mf_entry *e, void *arg)
 {
     struct rig *r = arg;
@@ -124,6 +173,7 @@ int rig_open_second(struct rig *r, const struct mf_flush_config *cfg,
     struct mf_flush_events ev = {.storing = on_storing,
                                  .stored = on_stored,
                                  .parked = on_parked,
+                                 .make = on_make,
                                  .prepare = on_prepare,
                                  .idem = on_idem,
                                  .room = on_room,
@@ -137,6 +187,7 @@ void rig_open(struct rig *r, const struct mf_flush_config *cfg)
     memset(r, 0, sizeof(*r));
     r->n_settled_wanted = SIZE_MAX;
     r->turns.fn = on_counted_turn;
+    r->make_hook.fn = on_make_turn;
     r->loop = mf_loop_fixture_open();
     r->store = mf_fake_store_open(r->loop);
     mf_fake_store_watch(r->store, on_seen, r);

@@ -14,7 +14,11 @@
 #include "lib/mf_test.h"
 #include "lib/rounds.h"
 
-#define RIG_MAX_SEQS 1024
+#include <limits.h>
+
+#define RIG_MAX_SEQS   1024
+#define RIG_MAX_MAKES  16
+#define RIG_HOLD_MAKES UINT_MAX
 
 struct rig {
     struct mf_loop *loop;
@@ -31,6 +35,16 @@ struct rig {
     int parked_code;
     size_t n_prepare_fails; /* to come, of rounds from this number on */
     uint64_t prepare_fails_seq;
+    unsigned make_turns; /* rows are made so many turns long; 0: none is lacking;
+                            RIG_HOLD_MAKES: until rig_finish_makes */
+
+    struct {
+        struct mf_flush_make *make;
+        unsigned turns_left;
+    } makes[RIG_MAX_MAKES];
+
+    size_t n_making, n_makes; /* now; ever */
+    struct mf_turn_hook make_hook;
     bool is_done, is_turned, is_closed, is_store_closed;
     unsigned n_turns;
     struct mf_turn_hook turns;
@@ -51,6 +65,7 @@ MF_LOOP struct mf_entry *rig_job(struct rig *r, const char *user, uint64_t seq,
 MF_LOOP void rig_turn(struct rig *r, unsigned n);
 /* Until so many rounds are stored or parked, from the beginning. */
 MF_LOOP void rig_settle(struct rig *r, size_t n);
+MF_LOOP void rig_finish_makes(struct rig *r); /* all that are being made */
 MF_LOOP void rig_close_flush(struct rig *r);
 MF_LOOP void rig_close(struct rig *r);
 MF_LOOP const struct mf_fake_stats *rig_stats(struct rig *r);

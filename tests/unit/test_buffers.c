@@ -202,14 +202,17 @@ MF_TEST(buffers, count_bytes_of_items_and_records_exactly)
     mf_buf_init(&passages);
     mf_buf_add_str(&search, "a search record");
     mf_buf_add_str(&passages, "passages");
-    records = search.cap + passages.cap;
+    records = search.n + passages.n; /* no more than there is to keep */
     MF_CHECK_INT(mf_buffers_bytes(b), item_bytes);
     MF_CHECK_OK(mf_entry_set_record(b, &e->msgs[0], &search, &passages, false));
     MF_CHECK_PTR(search.p, NULL);
+    MF_CHECK_PTR(passages.p, NULL);
+    MF_CHECK(mf_slice_eq(mf_slice_of(e->msgs[0].search.p, e->msgs[0].search.n),
+                         MF_SLICE("a search record")));
     MF_CHECK_INT(mf_buffers_bytes(b), item_bytes + records);
     /* Replaced by a smaller one, without passages. */
     mf_buf_add_str(&search, "b");
-    records = search.cap;
+    records = search.n;
     MF_CHECK_OK(mf_entry_set_record(b, &e->msgs[0], &search, NULL, true));
     MF_CHECK_INT(e->msgs[0].passages.n, 0);
     MF_CHECK_INT(mf_buffers_bytes(b), item_bytes + records);

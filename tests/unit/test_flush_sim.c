@@ -27,7 +27,7 @@ struct sim_round {
 
 /* Faults of a run, in thousandths of the writes. */
 struct faults {
-    unsigned fail, lose, corrupt, poison, prepare, submit;
+    unsigned fail, lose, corrupt, poison, prepare, make, submit;
     unsigned max_turns;
 };
 
@@ -112,16 +112,17 @@ static struct mf_flush_config draw_config(struct sim *s)
                                 .corrupt = maybe(s, 50),
                                 .poison = maybe(s, 60),
                                 .prepare = maybe(s, 200),
+                                .make = maybe(s, 800),
                                 .submit = maybe(s, 100),
                                 .max_turns = 1 + draw(s, 12)};
     s->n_users = 1 + draw(s, MAX_USERS);
     print_message(
         "  workers=%u queue=%u levels=%u rows=%zu bytes=%zu breaker=%u users=%zu "
-        "fail=%u lose=%u corrupt=%u poison=%u prepare=%u submit=%u turns=%u\n",
+        "fail=%u lose=%u corrupt=%u poison=%u prepare=%u make=%u submit=%u turns=%u\n",
         cfg.workers, cfg.max_queue, cfg.levels, cfg.batch_rows, cfg.batch_bytes,
         cfg.dep.open_after, s->n_users, s->faults.fail, s->faults.lose,
-        s->faults.corrupt, s->faults.poison, s->faults.prepare, s->faults.submit,
-        s->faults.max_turns);
+        s->faults.corrupt, s->faults.poison, s->faults.prepare, s->faults.make,
+        s->faults.submit, s->faults.max_turns);
     return cfg;
 }
 
@@ -175,6 +176,7 @@ MF_LOOP static void disturb(struct sim *s)
         s->rig.n_prepare_fails = 1 + draw(s, 3);
         s->rig.prepare_fails_seq = r->seq;
     }
+    s->rig.make_turns = by_chance(s, s->faults.make) ? 1 + draw(s, 12) : 0;
     mf_fake_store_fail_submit(s->rig.store,
                               by_chance(s, s->faults.submit) ? MF_EBUSY : 0);
 }
