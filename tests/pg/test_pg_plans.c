@@ -4,21 +4,9 @@
  * tables priced out of reach: one that is planned nevertheless has no index to use.
  */
 #include "store/pg_sql.h"
-#include "unit/store_kit.h"
+#include "unit/store_kit_pg.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
-
-static PGresult *run(PGconn *db, const char *sql)
-{
-    PGresult *res = PQexec(db, sql);
-    ExecStatusType status = PQresultStatus(res);
-
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-        fail_msg("%s: %s", sql, PQresultErrorMessage(res));
-    }
-    return res;
-}
 
 /* The greatest n of its $n. */
 static int count_parameters(const char *text)
@@ -55,13 +43,13 @@ static void explain(PGconn *db, const struct mf_pg_sql *sql)
     size_t used;
 
     (void)snprintf(text, sizeof(text), "PREPARE %s AS %s", sql->name, sql->text);
-    PQclear(run(db, text));
+    PQclear(kit_pg_run(db, text));
     used = (size_t)snprintf(text, sizeof(text), "EXPLAIN EXECUTE %s(", sql->name);
     for (int i = 0; i < n; i++) {
         used += (size_t)snprintf(text + used, sizeof(text) - used, "NULL%s",
                                  i + 1 == n ? ")" : ", ");
     }
-    plan = run(db, text);
+    plan = kit_pg_run(db, text);
     if (reads_a_whole_table(plan)) {
         fail_msg("%s: no index for it", sql->name);
     }
@@ -84,8 +72,8 @@ MF_TEST(pg_plans, reach_messages_passages_and_answers_by_a_key_or_an_index)
     MF_CHECK_OK(kit_write(&k, &row, 1, NULL)); /* the tables are there now */
     db = PQconnectdb(k.dsn);
     MF_CHECK_INT(PQstatus(db), CONNECTION_OK);
-    PQclear(run(db, "SET enable_seqscan = off"));
-    PQclear(run(db, "SET plan_cache_mode = force_generic_plan"));
+    PQclear(kit_pg_run(db, "SET enable_seqscan = off"));
+    PQclear(kit_pg_run(db, "SET plan_cache_mode = force_generic_plan"));
     for (size_t i = 0; i < mf_countof(statements); i++) {
         const struct mf_pg_sql *sql = mf_pg_sql(statements[i]);
 

@@ -479,18 +479,7 @@ uint64_t kit_add_knowledge(struct kit *k, const char *user, const char *text)
 
 void kit_delete(struct kit *k, const char *user, uint64_t seq)
 {
-    char id[32];
-    struct mf_slice ids[1];
-    struct mf_store_messages m = {.req = {.op = MF_STORE_DELETE_MESSAGES},
-                                  .user_id = mf_slice_str(user),
-                                  .ids = ids,
-                                  .n = 1};
-
-    (void)snprintf(id, sizeof(id), "m%llu", (unsigned long long)seq);
-    ids[0] = mf_slice_str(id);
-    MF_CHECK_OK(kit_ask(k, &m.req));
-    MF_CHECK_INT(m.n_rows, 1);
-    mf_store_req_fini(&m.req);
+    kit_other_delete(k, user, seq);
     mf_library_removed(k->lib, mf_slice_str(user), seq);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/store_kit_pg.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,8 +15,7 @@ static PGconn *connect_to(const char *dsn)
     return db;
 }
 
-/* The caller clears it. */
-static PGresult *run(PGconn *db, const char *sql)
+PGresult *kit_pg_run(PGconn *db, const char *sql)
 {
     PGresult *res = PQexec(db, sql);
     ExecStatusType status = PQresultStatus(res);
@@ -47,7 +45,7 @@ void kit_pg_furnish(struct store_kit *k)
                    "CREATE SCHEMA %s; CREATE SCHEMA %s_kit;"
                    "CREATE DOMAIN %s_kit.blob AS bytea",
                    schema, schema, schema);
-    PQclear(run(db, sql));
+    PQclear(kit_pg_run(db, sql));
     PQfinish(db);
     (void)snprintf(k->dsn, sizeof(k->dsn), "%s options='-c search_path=%s,public'",
                    getenv("MF_TEST_DSN"), schema);
@@ -92,16 +90,16 @@ static PGconn *connect_to_case(const struct store_kit *k)
 {
     PGconn *db = connect_to(k->dsn);
 
-    PQclear(run(db, "SELECT set_config('search_path', path || ',' || "
-                    "split_part(path, ',', 1) || '_kit', false)"
-                    " FROM current_setting('search_path') path"));
+    PQclear(kit_pg_run(db, "SELECT set_config('search_path', path || ',' || "
+                           "split_part(path, ',', 1) || '_kit', false)"
+                           " FROM current_setting('search_path') path"));
     return db;
 }
 
 int64_t kit_pg_count(const struct store_kit *k, const char *sql)
 {
     PGconn *db = connect_to_case(k);
-    PGresult *res = run(db, sql);
+    PGresult *res = kit_pg_run(db, sql);
     int64_t n;
 
     MF_CHECK_INT(PQntuples(res), 1);
@@ -115,6 +113,6 @@ void kit_pg_exec(const struct store_kit *k, const char *sql)
 {
     PGconn *db = connect_to_case(k);
 
-    PQclear(run(db, sql));
+    PQclear(kit_pg_run(db, sql));
     PQfinish(db);
 }

@@ -16,10 +16,13 @@
 
 #include "unit/store_kit.h"
 
+#include <libpq-fe.h>
+
 /* Makes the schema and k->dsn. */
 MF_ANY void kit_pg_furnish(struct store_kit *k);
 /* Fills what a Postgres store wants to know. */
 MF_ANY void kit_pg_config(const struct store_kit *k, struct mf_store_config *cfg);
+MF_ANY PGresult *kit_pg_run(PGconn *db, const char *sql); /* the caller clears it */
 MF_ANY int64_t kit_pg_count(const struct store_kit *k, const char *sql);
 MF_ANY void kit_pg_exec(const struct store_kit *k, const char *sql);
 
