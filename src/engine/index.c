@@ -226,16 +226,11 @@ MF_LOOP static size_t count_bare(const struct mf_list *entries)
     return n;
 }
 
-MF_LOOP static void list_bare(struct make_job *mj, const struct mf_list *entries)
+MF_LOOP static void list_bare(struct make_job *mj, const struct mf_entry *e)
 {
-    mf_list_each (entries, k) {
-        const struct mf_entry *e = entry_at(k);
-
-        for (uint32_t i = 0; i < e->item->n_msgs; i++) {
-            if (e->msgs[i].search.n == 0) {
-                mj->rows[mj->n++] =
-                    (struct make_row){.item = mf_item_ref(e->item), .i = i};
-            }
+    for (uint32_t i = 0; i < e->item->n_msgs; i++) {
+        if (e->msgs[i].search.n == 0) {
+            mj->rows[mj->n++] = (struct make_row){.item = mf_item_ref(e->item), .i = i};
         }
     }
 }
@@ -252,7 +247,9 @@ bool mf_index_make(struct mf_index *x, const struct mf_list *entries,
     }
     mj->x = x;
     mj->made = made;
-    list_bare(mj, entries);
+    mf_list_each (entries, k) {
+        list_bare(mj, entry_at(k));
+    }
     mj->job.work = work_make;
     mj->job.done = on_make_done;
     if (mf_lane_submit(x->late_lane, &mj->job, MF_ORDINARY) < 0) {

@@ -139,11 +139,13 @@ MF_LOOP static void give_up(struct mf_holder *h, uint64_t number, int rc)
     }
 }
 
-/* The mark goes back when the user was deleted elsewhere and is made anew: nothing of
- * the shelf is true any more. */
+/* The user was deleted elsewhere, and perhaps is made anew: nothing of the shelf is
+ * true any more. */
 MF_LOOP static bool must_reload(const struct mf_delta *d)
 {
-    return d->req.has_more || d->req.mark < d->req.after_mark;
+    return d->req.has_more ||
+           (d->req.after_mark > 0 &&
+            !mf_store_marks_are_akin(d->req.after_mark, d->req.mark));
 }
 
 static void on_delta(struct mf_store_req *req, int rc)

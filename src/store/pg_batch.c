@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/pg_batch.h"
 
+#include "base/wallclock.h"
 #include "store/pg_row.h"
 
 #include <stdlib.h>
+
+#define US_PER_MS 1000
 
 static int compare_slices(struct mf_slice a, struct mf_slice b)
 {
@@ -192,6 +195,11 @@ static size_t sort_users(struct mf_slice *users, size_t n_given)
     return n;
 }
 
+int64_t mf_pg_first_mark(void)
+{
+    return mf_wallclock_us() / US_PER_MS << MF_STORE_MARK_BITS;
+}
+
 int mf_pg_take_marks(struct mf_pg_job *j, struct mf_pg_batch *const *batches, size_t n)
 {
     size_t n_rows = 0;
@@ -215,6 +223,7 @@ int mf_pg_take_marks(struct mf_pg_job *j, struct mf_pg_batch *const *batches, si
     }
     mf_pg_add(&j->round, MF_PG_MARKS_TAKE);
     mf_pg_text_array(&j->round, users, sort_users(users, n_users), user_of);
+    mf_pg_int(&j->round, mf_pg_first_mark());
     return 0;
 }
 

@@ -49,6 +49,16 @@ MF_ANY struct mf_pg_place *mf_pg_batch_find(const struct mf_pg_batch *b,
 MF_MUST MF_WORKER int mf_pg_batch_read_changed(struct mf_pg_job *j, size_t at,
                                                struct mf_pg_batch *b);
 
+/*
+ * The mark of a user who has none yet, see MF_STORE_MARK_BITS. It must differ from what
+ * the shelf of another process has of a deleted user of the same id, or rows are never
+ * asked for. The clocks of nodes may differ: a mark that comes out lower than the old
+ * one is seen as well (query/library_delta.c), so nothing is missed unless two clocks
+ * that are apart by exactly the old user's life, to the millisecond, make the two
+ * marks. A row that outlived its user would be exact, but would keep an id of somebody
+ * who asked to be forgotten.
+ */
+MF_ANY int64_t mf_pg_first_mark(void);
 /* Asks for the next mark of each user of the batches. */
 MF_MUST MF_WORKER int mf_pg_take_marks(struct mf_pg_job *j,
                                        struct mf_pg_batch *const *batches, size_t n);

@@ -8,6 +8,7 @@
  * found too, without an error of the server's that would end the transaction.
  */
 #include "base/id.h"
+#include "store/pg_batch.h"
 #include "store/pg_entities.h"
 #include "store/pg_row.h"
 
@@ -128,6 +129,7 @@ MF_WORKER static int ask_marks(struct mf_pg_job *j)
         list[m->n] = list[i];
         mf_pg_add(&j->round, MF_PG_MARKS_TAKE);
         mf_pg_text_array(&j->round, &list[m->n++], 1, marked_user_at);
+        mf_pg_int(&j->round, mf_pg_first_mark());
     }
     j->state = m;
     return 0;

@@ -92,7 +92,7 @@
       "DELETE FROM passages p USING unnest($1::text[], $2::text[]) AS r(user_id, id)"  \
       " WHERE p.user_id = r.user_id AND p.message_id = r.id" MF_PG_SQL_OF_USER("p",    \
                                                                                "$3"))  \
-    X(MARKS_TAKE, "INSERT INTO marks (user_id, mark) SELECT r.user_id, 1"              \
+    X(MARKS_TAKE, "INSERT INTO marks (user_id, mark) SELECT r.user_id, $2::int8"       \
                   " FROM unnest($1::text[]) AS r(user_id)"                             \
                   " ON CONFLICT (user_id) DO UPDATE SET mark = marks.mark + 1"         \
                   " RETURNING user_id, mark")

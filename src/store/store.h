@@ -146,6 +146,21 @@ struct mf_store_walk {
     bool next_in_knowledge;
 };
 
+/*
+ * Marks of a shared store. A user's first one is made of the clock, in milliseconds,
+ * above MF_STORE_MARK_BITS; each transaction of the user adds one. A user who is
+ * deleted and made again with the same id so begins above the marks of the one before,
+ * and it is seen that all of what was read of that one is gone. (Nobody commits a
+ * million times in one millisecond; after a million times in a life the user is taken
+ * for a new one, which costs a load.)
+ */
+#define MF_STORE_MARK_BITS 20
+
+static inline bool mf_store_marks_are_akin(uint64_t older, uint64_t newer)
+{
+    return newer >= older && newer >> MF_STORE_MARK_BITS == older >> MF_STORE_MARK_BITS;
+}
+
 /* One piece of a user's search records, ascending seq: messages and knowledge. */
 struct mf_store_search_row {
     uint64_t seq;
@@ -169,7 +184,8 @@ struct mf_store_search {
     struct mf_store_search_row *rows; /* out, when feed is NULL */
     size_t n_rows;                    /* out: in rows, or fed */
     bool has_more;                    /* out */
-    uint64_t mark; /* out, of a shared store: nothing up to it is missing */
+    uint64_t mark; /* out, of a shared store: nothing up to it is missing. Marks that
+                      are not mf_store_marks_are_akin: of a user made anew */
 };
 
 enum mf_entity_kind {

@@ -157,6 +157,11 @@ MF_TEST(pg_load, gives_rows_of_a_shared_store_their_users_mark)
     kit_open(&k);
     MF_CHECK_OK(load(&k, rows, 2, &n, NULL));
     MF_CHECK_INT(n, 2);
+    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages m JOIN marks k"
+                               " USING (user_id) WHERE m.mark = k.mark"),
+                 2);
+    kit_exec(&k, "UPDATE marks SET mark = 1"); /* to go on with, instead of the clock */
+    kit_exec(&k, "UPDATE messages SET mark = 1");
     MF_CHECK_INT(load(&k, rows, 3, &n, NULL), MF_EEXIST); /* and takes no mark */
     MF_CHECK_OK(load(&k, rows + 2, 1, &n, NULL));
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE mark = 1"), 2);

@@ -491,7 +491,26 @@ MF_TEST(library, loads_a_shelf_anew_that_is_too_far_behind)
     kit_close(&k);
 }
 
-/* Deleted elsewhere and made again: marks begin anew. */
+/* Deleted elsewhere and made again, with more changes than before. */
+MF_TEST(library, loads_a_shelf_anew_whose_user_was_made_again)
+{
+    struct kit k;
+    uint64_t seq;
+
+    open_shared(&k);
+    kit_other_add_many(&k, "u1", 5, "a foreign zebra");
+    check_scan(&k, 6, 0);
+    for (seq = 1; seq <= 6; seq++) {
+        kit_other_delete(&k, "u1", seq);
+    }
+    k.mark = (uint64_t)1 << MF_STORE_MARK_BITS;
+    seq = kit_other_add(&k, "u1", 1, "a zebra of another life");
+    check_scan(&k, 1, seq);
+    MF_CHECK_INT(mf_shelf_count(holder(&k)->shelf), 1); /* and of no other */
+    kit_close(&k);
+}
+
+/* By a clock that is behind. */
 MF_TEST(library, loads_a_shelf_anew_whose_mark_went_back)
 {
     struct kit k;

@@ -233,6 +233,7 @@ MF_TEST(pg_write, takes_marks_of_a_shared_store_first_and_writes_them)
     CHECK_CALLS(&r, MF_PG_MARKS_TAKE);
     MF_CHECK_INT(count(&r, 0, 0), 2);
     MF_CHECK(mf_slice_is(element(&r, 0, 0, 0), "u1"));
+    MF_CHECK_INT(r.job.round.calls[0].n, 2);
     MF_CHECK_OK(answer(&r, mf_pg_write_rounds, pairs(two_marks, 2, MF_PG_OID_INT8)));
     MF_CHECK(r.job.is_last);
     CHECK_CALLS(&r, MF_PG_MESSAGE_PUT);
