@@ -44,7 +44,7 @@ extern size_t n_done_order;
 extern const struct mf_embed_config plain_config;
 
 void fix_open(struct fix *f, const struct mf_fake_config *model,
-              const struct mf_embed_config *cfg);
+              const struct mf_embed_config *cfg) MF_ASSERTS_LOOP;
 void fix_close(struct fix *f);
 void fix_closed(void *arg); /* for who closes embed himself; arg: the fix */
 void task_after(struct mf_embed_task *t, int rc);
