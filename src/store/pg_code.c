@@ -152,15 +152,32 @@ static void tell_place(const PGresult *res, char *out, size_t cap)
     }
 }
 
-/* Citus says XX000, too, when it did not reach a worker. */
+/* Citus says XX000 or 58030, too, when it did not reach a worker or lost it on the way,
+ * in its own words or in those of libpq, by which it speaks with workers. */
+static bool is_about_worker(const char *message)
+{
+    static const char *const words[] = {
+        "remote node", "placement", "worker", "essential", "connection failures",
+        "to node", "COPY to shard", "COPY on", "prepare transaction",
+        /* libpq */
+        "closed the connection", "SYSCALL error", "connection not open",
+        "no connection to the server", "data from server", "data to server",
+        "connection lost"};
+
+    for (size_t i = 0; i < mf_countof(words); i++) {
+        if (strstr(message, words[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *true_state(const char *state, const char *message)
 {
-    bool is_remote = strstr(message, "remote node") != NULL ||
-                     strstr(message, "placement") != NULL ||
-                     strstr(message, "worker") != NULL;
+    bool is_vague =
+        state != NULL && (strcmp(state, "XX000") == 0 || strcmp(state, "58030") == 0);
 
-    return state != NULL && strcmp(state, "XX000") == 0 && is_remote ? WORKER_AWAY
-                                                                     : state;
+    return is_vague && is_about_worker(message) ? WORKER_AWAY : state;
 }
 
 static const char *message_of(const PGresult *res)

@@ -49,6 +49,11 @@ class Torture:
             # Who dies while it makes the tables keeps others from it until its lease ends.
             server = start_server(data=self.data)
             server.wait_until_well()
+            # Users and agents take a cluster longer than a short cycle lasts.
+            talk = Talk(server.port)
+            for ledger in self.ledgers:
+                ledger.open_session(talk)
+            talk.close()
             assert server.stop() == 0
 
     def start(self, settings):

@@ -26,7 +26,7 @@ kill_worker() {
   pid=$(head -n 1 "$folder/postmaster.pid")
   all="$pid $(cat "/proc/$pid/task/$pid/children")"
   # shellcheck disable=SC2086
-  kill -KILL $all
+  kill -KILL $all 2>/dev/null || true # one may have ended by itself
   for pid in $all; do # a zombie has no cwd, and is as good as gone
     while readlink "/proc/$pid/cwd" >/dev/null 2>&1; do sleep 0.01; done
   done

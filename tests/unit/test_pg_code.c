@@ -153,7 +153,14 @@ MF_TEST(pg_code, the_sentence_says_what_happened_where_and_what_to_do)
 
 MF_TEST(pg_code, a_worker_of_citus_that_is_away_is_no_defect)
 {
-    static const char *const states[] = {"XX000", "08006"};
+    static const char *const states[] = {"XX000", "58030", "08006"};
+    static const char *const said[] = {
+        "failure on connection marked as essential: 10.0.0.7:9701",
+        "server closed the connection unexpectedly",
+        "SSL SYSCALL error: EOF detected",
+        "execution cannot recover from multiple connection failures. Last node failed "
+        "10.0.0.7:9701",
+    };
     struct mf_err err = {0};
 
     means("08006", MF_EUNAVAILABLE, MF_PG_BLAME_MOMENT, false);
@@ -169,6 +176,10 @@ MF_TEST(pg_code, a_worker_of_citus_that_is_away_is_no_defect)
         mf_pg_hide(&err);
         MF_CHECK_STR(err.msg, "the database refuses (SQLSTATE 08006): a worker of the "
                               "cluster is not reached");
+        MF_CHECK(mf_pg_is_worker_away(&err));
+    }
+    for (size_t i = 0; i < mf_countof(said); i++) {
+        MF_CHECK_INT(mf_pg_fail_words("XX000", said[i], "", &err), MF_EUNAVAILABLE);
         MF_CHECK(mf_pg_is_worker_away(&err));
     }
     MF_CHECK_INT(mf_pg_fail_words("XX000", "cache lookup failed for type 7", "", &err),
