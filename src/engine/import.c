@@ -159,7 +159,7 @@ int mf_import_ask(struct mf_import *im, struct mf_store_req *req, struct mf_err 
     im->is_answered = false;
     rc = mf_store_submit(im->store, req);
     if (rc == 0) {
-        (void)mf_loop_run_until(im->loop, &im->is_answered, FOR_EVER_MS);
+        MF_ASSERT(mf_loop_run_until(im->loop, &im->is_answered, FOR_EVER_MS));
         rc = im->answer;
     }
     if (rc < 0) {
