@@ -11,11 +11,13 @@ if(NOT MF_XRT225_ROOM)
   endforeach()
   # They go on with what the first has built.
   set_tests_properties(npu.tier_c_serve PROPERTIES DEPENDS npu.tier_c)
+  set(files_of_made_up ${MF_NPU_MAIN_PATH})
+  set(files_of_minilm ${MF_NPU_WITH_MINILM})
   foreach(model made_up minilm)
     set(test npu_c_${model}.main_path)
     add_test(NAME ${test} COMMAND bash
       ${CMAKE_CURRENT_SOURCE_DIR}/npu/tier_c_main_path.sh ${PROJECT_BINARY_DIR}/tier-c
-      ${MF_NPU_MAIN_PATH})
+      ${files_of_${model}})
     set_tests_properties(${test} PROPERTIES LABELS npu TIMEOUT 3600 SKIP_RETURN_CODE 77
       DEPENDS npu.tier_c RUN_SERIAL TRUE)
   endforeach()
