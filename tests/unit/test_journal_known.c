@@ -233,6 +233,9 @@ MF_TEST(journal, what_is_forgotten_is_off_the_disk_before_it_is_told)
     MF_CHECK_STR(told(&k, 10), "2:id2:user:agent:name 2 ");
     forget(&k, 0, "user", true);
     MF_CHECK_STR(told(&k, 10), "");
+    remember(&k, 2, 3, "");
+    forget(&k, 1, "agent", true);
+    MF_CHECK_STR(told(&k, 10), "");
     kit_close(&k);
 }
 

@@ -5,6 +5,8 @@
 
 #include "embed/model.h"
 
+#include <unistd.h>
+
 MF_TEST(query, answers_with_texts_from_wherever_they_are)
 {
     struct rig g;
@@ -152,6 +154,39 @@ MF_TEST(query, is_partial_when_the_texts_are_late_or_fail)
     MF_CHECK_INT(a.r.n_hits, 1);
     rig_forget(&a);
     kit_gate(&g.k, KIT_OPEN); /* the late texts are nobody's */
+    kit_turns(&g.k, 3);
+    rig_close(&g);
+}
+
+MF_TEST(query, each_is_answered_in_time_when_the_texts_of_several_are_late)
+{
+    struct rig g;
+    struct ask a[3];
+    uint64_t stored;
+
+    rig_open(&g, NULL);
+    stored = kit_add(&g.k, "u1", 1, "an old zebra");
+    kit_store(&g.k, "u1", stored);
+    rig_ask(&g, &a[0], "zebra"); /* the shelf is there now */
+    rig_forget(&a[0]);
+    mf_query_free(g.query);
+    MF_CHECK_OK(mf_query_open(
+        &g.query, g.k.loop, g.embed, g.k.lib, &g.k.gate, g.k.buffers,
+        &(struct mf_query_config){.store_timeout_ms = 10, .passage_tokens = 20}));
+    kit_gate(&g.k, KIT_HOLD_BEFORE);
+    for (size_t i = 0; i < 3; i++) {
+        rig_prepare(&a[i], "zebra");
+        rig_submit(&g, &a[i]);
+        kit_wait_gated(&g.k, i + 1); /* its time runs before the next one's */
+        (void)usleep(3000);
+        uv_update_time(mf_loop_uv(g.k.loop));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        rig_wait(&g, &a[i]);
+        MF_CHECK(a[i].r.is_partial);
+        rig_forget(&a[i]);
+    }
+    kit_gate(&g.k, KIT_OPEN);
     kit_turns(&g.k, 3);
     rig_close(&g);
 }

@@ -247,6 +247,63 @@ MF_TEST(shelf_lend, takes_an_equal_record_without_a_change)
     mf_terms_free(t);
 }
 
+MF_TEST(shelf_lend, takes_an_equal_record_that_a_change_in_line_would_undo)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec recs[N];
+    struct kit_rec other;
+    struct mf_shelf *s, *want;
+    struct asker a = {.w.ready = on_ready};
+
+    (void)state;
+    kit_on_loop();
+    draw(recs, 7);
+    want = kit_shelf(t, recs, N, N);
+    s = a.s = kit_shelf(t, recs, N, N);
+    other = recs[9];
+    other.vector++;
+    for (int i = 0; i < 3; i++) {
+        MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+        if (i == 0) {
+            MF_CHECK_OK(take(s, t, &other));
+        } else if (i == 1) {
+            MF_CHECK_OK(mf_shelf_remove(s, recs[9].seq));
+        } else {
+            MF_CHECK_OK(mf_shelf_remove_session(s, mf_slice_str(recs[9].session)));
+        }
+        for (size_t k = 0; k < N; k++) {
+            MF_CHECK_OK(take(s, t, &recs[k]));
+        }
+        mf_shelf_return(s);
+        MF_CHECK_INT(mf_shelf_count(s), N);
+        kit_check_same(want, s, t);
+    }
+    mf_shelf_free(s);
+    mf_shelf_free(want);
+    mf_terms_free(t);
+}
+
+MF_TEST(shelf_lend, takes_the_same_vector_of_another_space)
+{
+    struct mf_terms *t = mf_terms_new();
+    struct kit_rec rec = kit_draw(8, 1);
+    struct mf_shelf *s;
+    struct asker a = {.w.ready = on_ready};
+
+    (void)state;
+    kit_on_loop();
+    rec.vector = 5;
+    s = a.s = kit_shelf(t, &rec, 1, 1);
+    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    rec.space++;
+    MF_CHECK_OK(take(s, t, &rec));
+    MF_CHECK_INT(mf_shelf_lend(s, &a.w), MF_EBUSY); /* it stands in line */
+    mf_shelf_return(s);
+    mf_shelf_return(s); /* the asker's */
+    mf_shelf_free(s);
+    mf_terms_free(t);
+}
+
 MF_TEST(shelf_lend, takes_no_damaged_record_and_says_when_memory_lacks)
 {
     struct mf_terms *t = mf_terms_new();
