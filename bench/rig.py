@@ -3,6 +3,7 @@
 the probe lines, the verdict.
 
 Timings on a shared machine are read beside the probe line of the same minute."""
+import atexit
 import json
 import os
 import re
@@ -109,6 +110,7 @@ class Server:
         with open(log, "wb") as f:
             self.process = subprocess.Popen(words, stdout=f, stderr=f, cwd=self.data,
                                             start_new_session=True)
+        atexit.register(self.process.kill)  # nothing, once it has been waited for
         while True:
             match = re.search(r"\bready\b.*\bport=(\d+)", log.read_text())
             if match:
