@@ -26,7 +26,16 @@ static bool fits(const struct mf_worker_mem *mem, uint64_t at, uint64_t bytes)
     return at <= mem->bytes && bytes <= mem->bytes - at;
 }
 
-/* One run as the inner device wants it; its rows of A are copied in. */
+/* Its own thread may be reading still what a job left in its memories. */
+static bool is_lost(const struct mf_worker *w)
+{
+    struct mf_npu_health h = {0};
+
+    w->be->health(w->dev, &h);
+    return h.state == MF_NPU_LOST;
+}
+
+/* One run as the inner device wants it. */
 static int take_op(struct mf_worker *w, const struct mf_npu_msg_op *m,
                    struct mf_npu_op *op, struct job_result *out)
 {
@@ -48,9 +57,17 @@ static int take_op(struct mf_worker *w, const struct mf_npu_msg_op *m,
                              m->a_at, m->c_at, m->rows};
     *out = (struct job_result){(const uint8_t *)w->be->mem_map(c->mem) + m->c_at,
                                w->base + c->at + m->c_at, out_bytes};
-    memcpy((uint8_t *)w->be->mem_map(a->mem) + m->a_at, w->base + a->at + m->a_at,
-           in_bytes);
     return 0;
+}
+
+/* A run's rows of A, to where the inner device reads them. */
+static void copy_in(struct mf_worker *w, const struct mf_npu_msg_op *m)
+{
+    const struct mf_worker_mem *a = mf_worker_mem(w, m->a);
+    const struct mf_npu_gemm *g = &w->plans[m->plan].gemm;
+
+    memcpy((uint8_t *)w->be->mem_map(a->mem) + m->a_at, w->base + a->at + m->a_at,
+           (uint64_t)m->rows * g->k * mf_npu_dtype_bytes(g->a));
 }
 
 static int begin(struct mf_worker *w, const struct mf_npu_msg *m, struct job *job,
@@ -58,10 +75,14 @@ static int begin(struct mf_worker *w, const struct mf_npu_msg *m, struct job *jo
 {
     const struct mf_npu_msg_submit *s = &m->u.submit;
     struct mf_npu_op ops[MF_NPU_WIRE_OPS];
+    bool is_refused = is_lost(w); /* by submit, in its own words */
 
     for (uint32_t i = 0; i < s->n; i++) {
         if (take_op(w, &s->ops[i], &ops[i], &job->out[i]) < 0) {
             return mf_npu_err_set(err, MF_EINVAL, "run %u names what is not there", i);
+        }
+        if (!is_refused) {
+            copy_in(w, &s->ops[i]);
         }
     }
     job->seq = m->seq;
