@@ -19,7 +19,7 @@ foreach(target fake_xrt fake_xrt_both)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${target} PRIVATE mf_sanitize mf_cxx mf_xrt)
   # Its loops are what tests wait for. Products are not to be fused with sums.
-  target_compile_options(${target} PRIVATE -O2 -ffp-contract=off)
+  target_compile_options(${target} PRIVATE -O2 -ftree-vectorize -ffp-contract=off)
 endforeach()
 mf_fake_xrt(fake_xrt_future npu/fake_generation.c)
 mf_fake_xrt(fake_xrt_between npu/fake_generation.c)
