@@ -58,7 +58,9 @@ static void say(struct importing *m, const char *text, size_t n)
     if (m->shows_progress && m->told_ms > 0) {
         (void)fputs("\r\033[K", stderr);
     }
-    (void)fwrite(text, 1, n, stderr);
+    if (n > 0) { /* `text` may be NULL then */
+        (void)fwrite(text, 1, n, stderr);
+    }
 }
 
 static double seconds_of(const struct importing *m)
