@@ -1,24 +1,19 @@
 #!/bin/bash
 # The Postgres store's writer on a Citus cluster (coordinator and two workers) beside a
-# single server of the same version, in turns: bench/pg_flush_citus.sh BUILD_DIR
+# single server of the same version, one after the other: bench/pg_flush_citus.sh BUILD_DIR
 # CITUS_SRC: a folder with an up.sh, see tests/lib/with_postgres.sh.
 set -euo pipefail
 if [ "${1:-}" = --inside ]; then
   program=$2
   cluster=$MF_TEST_DSN
-  for turn in 1 2 3; do
-    echo "---- turn $turn, load average $(cut -d ' ' -f 1-3 /proc/loadavg)"
-    "$MF_TEST_PG_BIN/psql" -qXd "$SINGLE" -c "CREATE DATABASE turn$turn"
-    "$MF_TEST_PG_BIN/psql" -qXd "$cluster" -c "CREATE SCHEMA turn$turn"
-    "$program" "$SINGLE dbname=turn$turn" | tee "$MF_TEST_PG_DIR/single.$turn"
-    "$program" "$cluster options='-c search_path=turn$turn,public'" citus |
-      tee "$MF_TEST_PG_DIR/cluster.$turn"
-  done
+  echo "---- a single server; load average $(cut -d ' ' -f 1-3 /proc/loadavg)"
+  "$program" "$SINGLE" | tee "$MF_TEST_PG_DIR/single"
+  echo "---- the cluster; load average $(cut -d ' ' -f 1-3 /proc/loadavg)"
+  "$program" "$cluster" citus | tee "$MF_TEST_PG_DIR/cluster"
   echo "----"
   for way in "store" "bare loop" "COPY BINARY"; do
     for which in single cluster; do
-      sed -n "s|^$way  *\([0-9]*\) rows/s.*|\1|p" "$MF_TEST_PG_DIR/$which".[123] |
-        sort -n | sed -n 2p
+      sed -n "s|^$way  *\([0-9]*\) rows/s.*|\1|p" "$MF_TEST_PG_DIR/$which"
     done | paste -s | awk -v way="$way" '{
       printf "%-12s cluster %6d rows/s, single server %6d rows/s: %.2f x\n", way, $2, $1, $2 / $1 }'
   done

@@ -2,7 +2,6 @@
 # and `citus` (make test-citus).
 set(MF_PG_MAIN_PATH api_entities api_messages api_bodies api_idempotency api_auth sdk_sync
     sdk_async sdk_openai sessions handover kill user_start user_names whole_limits)
-set(MF_PG_15_IN_CI api_entities api_messages sessions sdk_sync)
 # A core each, or most of them.
 set(MF_PG_SERIAL kill handover pg_citus pg_faults)
 
@@ -36,12 +35,7 @@ endfunction()
 
 set(MF_PG_SMALL MF_CALL_CYCLES=6 MF_TERM_CYCLES=3 MF_HAND_OVERS=50)
 foreach(name IN LISTS MF_PG_MAIN_PATH)
-  mf_pg_pytest(${name} e2e VERSIONS 18 ENVIRONMENT ${MF_PG_SMALL})
-  if(name IN_LIST MF_PG_15_IN_CI)
-    mf_pg_pytest(${name} e2e VERSIONS 15 ENVIRONMENT ${MF_PG_SMALL})
-  else()
-    mf_pg_pytest(${name} more VERSIONS 15 ENVIRONMENT ${MF_PG_SMALL})
-  endif()
+  mf_pg_pytest(${name} e2e VERSIONS 15 18 ENVIRONMENT ${MF_PG_SMALL})
   mf_pg_pytest(${name} citus VERSIONS citus ENVIRONMENT ${MF_PG_SMALL})
 endforeach()
 mf_pg_pytest(pgproxy e2e VERSIONS 15 18)
