@@ -38,7 +38,7 @@ for script in start query ingest sustained; do
   "$venv/bin/python" "bench/$script.py" "$build"
 done
 
-for script in pg_flush pg_query pg_backlog; do
+for script in pg_flush pg_flush_citus pg_query pg_backlog; do
   section "$script"
   "bench/$script.sh" "$build" || [ $? = 77 ] # no such Postgres here
 done
