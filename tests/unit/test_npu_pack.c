@@ -188,7 +188,8 @@ MF_TEST(npu_pack, pads_rows_with_one_for_the_bias_and_zeros)
 /* What it is for: the device's own product has the bias in it. */
 MF_TEST(npu_pack, makes_a_product_that_holds_the_bias)
 {
-    struct weight w = weight_new(16, 8, 8); /* 10 rows, the bias, and what meets zeros */
+    struct weight w =
+        weight_new(16, 8, 8); /* 10 rows, the bias, and what meets zeros */
     float x[10];
     uint16_t a[16];
 
