@@ -12,4 +12,5 @@ mf_pg_test(pg_plans
 mf_pg_test(pg_load
   SOURCES pg/test_pg_load.c unit/store_kit.c unit/store_kit_pg.c
   LIBS mf_looptest PkgConfig::LIBPQ
-  DEPENDS store)
+  DEPENDS store
+  VERSIONS 15 18)

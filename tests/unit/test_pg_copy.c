@@ -179,6 +179,19 @@ MF_TEST(pg_copy, asks_for_marks_first_when_the_store_is_shared)
     close_rig(&r);
 }
 
+MF_TEST(pg_copy, leaves_a_cluster_of_citus_to_the_flushs_statement)
+{
+    struct rig r = {.env = {.cfg = {.is_citus = true}}};
+    const struct mf_store_row row = row_of("u", "m", 1);
+
+    open_rig(&r, &row, 1);
+    MF_CHECK_OK(mf_pg_load_rounds(&r.job));
+    MF_CHECK(r.job.is_last);
+    MF_CHECK_INT(r.job.round.n, 1);
+    MF_CHECK_INT(r.job.round.calls[0].id, MF_PG_MESSAGE_PUT);
+    close_rig(&r);
+}
+
 MF_TEST(pg_copy, names_the_message_whose_text_has_a_nul)
 {
     struct rig r = {.w = {.n_changed = 0}};
