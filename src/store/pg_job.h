@@ -81,8 +81,8 @@ MF_WORKER static inline void mf_pg_is_last(struct mf_pg_job *j)
     j->is_last = true;
 }
 
-/* The verbs (pg_write.c, pg_load.c, pg_messages.c, pg_search.c, pg_walk.c, pg_entities.c,
- * pg_change.c, pg_delete.c, pg_idem.c). */
+/* The verbs (pg_write.c, pg_load.c, pg_messages.c, pg_search.c, pg_walk.c,
+ * pg_entities.c, pg_change.c, pg_delete.c, pg_idem.c). */
 MF_MUST MF_WORKER int mf_pg_write_rounds(struct mf_pg_job *j);
 /* Instead of it, when the request has room for `parts`. */
 MF_MUST MF_WORKER int mf_pg_tell_parts(struct mf_pg_job *j);

@@ -97,8 +97,8 @@ static uint64_t hash(uint64_t h, const char *s)
 }
 
 /* The same for the same folder on the same host: a process that starts again is the
- * same one, to the order numbers and to the lease of a migration it was killed in. So it
- * cannot be mf_hash_bytes, which is of one process: that one keeps clients from
+ * same one, to the order numbers and to the lease of a migration it was killed in. So
+ * it cannot be mf_hash_bytes, which is of one process: that one keeps clients from
  * choosing keys that meet, this one (FNV-1a) need only stay what it is. */
 static uint64_t identity_of(const char *dir)
 {
