@@ -5,6 +5,8 @@
 
 static struct rig rig;
 
+static struct rig *open_holding(unsigned workers, size_t batch_rows) MF_ASSERTS_LOOP;
+
 static struct rig *open_holding(unsigned workers, size_t batch_rows)
 {
     struct mf_flush_config cfg = rig_config();

@@ -158,8 +158,8 @@ MF_TEST(pg_code, a_worker_of_citus_that_is_away_is_no_defect)
         "failure on connection marked as essential: 10.0.0.7:9701",
         "server closed the connection unexpectedly",
         "SSL SYSCALL error: EOF detected",
-        "execution cannot recover from multiple connection failures. Last node failed "
-        "10.0.0.7:9701",
+        ("execution cannot recover from multiple connection failures. Last node failed "
+         "10.0.0.7:9701"),
     };
     struct mf_err err = {0};
 
