@@ -173,7 +173,8 @@ MF_WORKER static void work_make(struct mf_job *job)
     }
 }
 
-/* Unless a vector came meanwhile. */
+/* Unless a vector came meanwhile. Without memory for it the flush makes it once more.
+ */
 MF_LOOP static void take_made(struct mf_index *x, struct make_row *row)
 {
     struct mf_entry_msg *m = find_message(x, row->item, row->i);
@@ -181,7 +182,8 @@ MF_LOOP static void take_made(struct mf_index *x, struct make_row *row)
 
     if (row->record.n > 0 && m != NULL && m->search.n == 0) {
         rc = mf_entry_set_record(x->p.buffers, m, &row->record, NULL, false);
-        MF_ASSERT(rc == 0); /* it neither flies nor is it stored: its batch waits */
+        /* It neither flies nor is it stored: its batch waits. */
+        MF_ASSERT(rc == 0 || rc == MF_ENOMEM);
     }
 }
 
