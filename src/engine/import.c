@@ -5,8 +5,6 @@
 #include "engine/rooms_conf.h"
 #include "engine/terms_pool.h"
 
-#define FOR_EVER_MS ((uint64_t)1 << 50) /* requests have deadlines of their own */
-
 /* ---- opening ---- */
 
 /* Nothing is appended: a disk that fails is the store's to notice. */
@@ -107,12 +105,12 @@ void mf_import_close(struct mf_import *im)
     }
     if (im->store != NULL) {
         mf_store_close(im->store, on_closed, &is_closed);
-        (void)mf_loop_run_until(im->loop, &is_closed, FOR_EVER_MS);
+        (void)mf_loop_run_until(im->loop, &is_closed, MF_LOOP_FOR_EVER_MS);
     }
     is_closed = false;
     if (im->journal != NULL) {
         mf_journal_close(im->journal, on_closed, &is_closed);
-        (void)mf_loop_run_until(im->loop, &is_closed, FOR_EVER_MS);
+        (void)mf_loop_run_until(im->loop, &is_closed, MF_LOOP_FOR_EVER_MS);
     }
     mf_import_forget_names(im);
     mf_map_fini(&im->names);
@@ -159,7 +157,7 @@ int mf_import_ask(struct mf_import *im, struct mf_store_req *req, struct mf_err 
     im->is_answered = false;
     rc = mf_store_submit(im->store, req);
     if (rc == 0) {
-        MF_ASSERT(mf_loop_run_until(im->loop, &im->is_answered, FOR_EVER_MS));
+        MF_ASSERT(mf_loop_run_until(im->loop, &im->is_answered, MF_LOOP_FOR_EVER_MS));
         rc = im->answer;
     }
     if (rc < 0) {

@@ -74,3 +74,10 @@ void mf_store_conf(const struct mf_conf *c, uint32_t space, struct mf_store_conf
                                     .pg = pg_config(c),
                                     .vector_of = vector_of};
 }
+
+unsigned mf_store_permits(const struct mf_conf *c)
+{
+    return (unsigned)(strcmp(c->store_backend, "postgres") == 0
+                          ? c->store_postgres_writers + c->store_postgres_readers
+                          : 1 + c->store_sqlite_readers);
+}

@@ -20,5 +20,7 @@ MF_ANY void mf_journal_conf(const struct mf_conf *c, struct mf_journal_config *o
 /* `space`: of the vectors that will be written; 0: none will. */
 MF_ANY void mf_store_conf(const struct mf_conf *c, uint32_t space,
                           struct mf_store_config *out);
+/* Jobs that the store may have at work at once, for the size of the pool. */
+MF_ANY unsigned mf_store_permits(const struct mf_conf *c);
 
 #endif

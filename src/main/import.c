@@ -2,6 +2,7 @@
 /* memfuse import: a file of messages into the store. */
 #include "engine/import.h"
 #include "base/log.h"
+#include "engine/rooms_conf.h"
 #include "loop/lane.h"
 #include "main/commands.h"
 #include "main/import_feed.h"
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FOR_EVER_MS   ((uint64_t)1 << 50)
 #define PROGRESS_MS   1000
 #define OTHER_THREADS 3 /* the filling worker, and two that are never promised */
 
@@ -150,7 +150,7 @@ MF_LOOP static int start_fill(struct importing *m, struct fill *f, struct mf_err
 MF_LOOP static void wait_for(struct importing *m, const struct fill *f)
 {
     if (!f->is_done) {
-        (void)mf_loop_run_until(m->loop, &f->is_done, FOR_EVER_MS);
+        (void)mf_loop_run_until(m->loop, &f->is_done, MF_LOOP_FOR_EVER_MS);
     }
 }
 
@@ -202,15 +202,6 @@ MF_LOOP static int import_all(struct importing *m, struct mf_err *err)
 
 /* ---- opening and closing ---- */
 
-static unsigned pool_threads(const struct mf_conf *c)
-{
-    uint64_t store = strcmp(c->store_backend, "postgres") == 0
-                         ? c->store_postgres_writers + c->store_postgres_readers
-                         : 1 + c->store_sqlite_readers;
-
-    return (unsigned)(1 + store + OTHER_THREADS);
-}
-
 MF_LOOP static int open_all(struct importing *m, struct mf_err *err)
 {
     struct mf_import_events events = {.refused = on_refused, .arg = m};
@@ -247,7 +238,7 @@ MF_LOOP static void close_all(struct importing *m)
     mf_import_close(m->im);
     if (m->lane != NULL) {
         mf_lane_close(m->lane, on_lane_closed, &is_closed);
-        (void)mf_loop_run_until(m->loop, &is_closed, FOR_EVER_MS);
+        (void)mf_loop_run_until(m->loop, &is_closed, MF_LOOP_FOR_EVER_MS);
     }
     for (size_t i = 0; i < mf_countof(m->fills); i++) {
         mf_import_batch_fini(&m->fills[i].batch);
@@ -257,7 +248,8 @@ MF_LOOP static void close_all(struct importing *m)
 
 static int run(struct importing *m)
 {
-    struct mf_loop_config cfg = {.pool_threads = pool_threads(&m->conf)};
+    struct mf_loop_config cfg = {.pool_threads =
+                                     1 + mf_store_permits(&m->conf) + OTHER_THREADS};
     struct mf_err err = {0};
     bool is_open = false;
     int rc = mf_loop_open(&m->loop, &cfg, &err);

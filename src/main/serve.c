@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "embed/embed.h"
 #include "engine/engine.h"
+#include "engine/rooms_conf.h"
 #include "loop/loop.h"
 #include "main/commands.h"
 
@@ -118,11 +119,7 @@ MF_LOOP static int watch_signal(struct server *s, uv_signal_t *h, int signum)
  * promised to a lane. */
 static unsigned pool_threads(const struct mf_conf *c)
 {
-    uint64_t store = strcmp(c->store_backend, "postgres") == 0
-                         ? c->store_postgres_writers + c->store_postgres_readers
-                         : 1 + c->store_sqlite_readers;
-
-    return (unsigned)(1 + store + 1 + c->recall_scan_permits +
+    return (unsigned)(1 + mf_store_permits(c) + 1 + c->recall_scan_permits +
                       mf_embed_max_permits((unsigned)c->embed_max_concurrent) + 1 + 1 +
                       1 + 2);
 }
