@@ -28,6 +28,23 @@ static struct mf_model *open_small(struct mf_model_spec spec, const char *precis
     return m;
 }
 
+/* The space of a model whose makers have these prompts. */
+static uint32_t space_with(const char *prompts)
+{
+    struct mf_model_spec spec = mf_model_small();
+    const char *folder = mf_test_tmpdir();
+    struct mf_model_options opt = {.model = folder, .precision = "f32"};
+    struct mf_model *m = NULL;
+    uint32_t id;
+
+    mf_model_folder(folder, &spec);
+    mf_model_text(folder, "config_sentence_transformers.json", prompts);
+    MF_CHECK_OK(mf_model_open(&m, &opt, NULL));
+    id = m->info.space_id;
+    mf_model_close(m);
+    return id;
+}
+
 static void check_unit(const float *v)
 {
     double sum = 0;
@@ -60,6 +77,18 @@ static struct mf_text text_of(char *buf, size_t cap, unsigned seed)
                               i % 3 == 0 ? " " : "");
     }
     return (struct mf_text){mf_slice_str(buf), 0};
+}
+
+MF_TEST(transformer, has_another_space_for_another_prompt_of_documents_only)
+{
+    uint32_t plain = space_with("{}");
+    uint32_t passage = space_with("{\"prompts\":{\"passage\":\"P: \"}}");
+
+    MF_CHECK_INT(space_with("{\"prompts\":{\"query\":\"Q: \"}}"), plain);
+    MF_CHECK_INT(space_with("{\"prompts\":{\"passage\":\"\"}}"), plain);
+    MF_CHECK(passage != plain);
+    MF_CHECK(space_with("{\"prompts\":{\"passage\":\"D: \"}}") != passage);
+    MF_CHECK_INT(space_with("{\"prompts\":{\"document\":\"P: \"}}"), passage);
 }
 
 MF_TEST(transformer, tells_what_it_is)
