@@ -130,6 +130,17 @@ def n_stored(talk):
     return stats(talk)["counters"]["flush_rounds"]
 
 
+def wait_until_stored_more(talk, load):
+    """Another round got there: the fault is over."""
+    was = n_stored(talk)
+
+    def more():
+        load.look()
+        return n_stored(talk) > was
+
+    wait_for(more, 60, lambda: f"nothing is stored any more: {stats(talk)}")
+
+
 def wait_until_drained(talk, seconds=60):
     wait_for(lambda: stats(talk)["pending"]["messages"] == 0, seconds,
              lambda: f"the backlog does not go: {stats(talk)}")

@@ -9,8 +9,8 @@ import time
 
 import backend
 import pytest
-from pg_load import (QUICK, Load, control, n_stored, stats, verdict, wait_for,
-                     wait_until_drained)
+from pg_load import (QUICK, Load, control, stats, verdict, wait_for,
+                     wait_until_drained, wait_until_stored_more)
 from talk import Talk, rare
 
 pytestmark = pytest.mark.skipif(backend.NAME != "citus", reason="needs a Citus cluster")
@@ -55,16 +55,6 @@ def health(talk):
 
 def is_well(talk):
     return health(talk)["status"] == "ok"
-
-
-def wait_until_stored_more(talk, load):
-    was = n_stored(talk)
-
-    def more():
-        load.look()
-        return n_stored(talk) > was
-
-    wait_for(more, 60, lambda: f"nothing is stored any more: {stats(talk)}")
 
 
 def ports_of_users(db, users):

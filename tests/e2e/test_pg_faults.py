@@ -14,8 +14,8 @@ from pathlib import Path
 import backend
 import pytest
 from ledger import text_of
-from pg_load import (QUICK, Load, control, n_stored, stats, verdict, wait_for,
-                     wait_until_drained)
+from pg_load import (QUICK, Load, control, stats, verdict, wait_for,
+                     wait_until_drained, wait_until_stored_more)
 from talk import Talk, Wire, rare
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
@@ -51,17 +51,6 @@ def start(start_server, tmp_path, *settings):
 
 def through(db, proxy):
     return [s for s in db.settings(proxy.dsn) if s.startswith("store.postgres.dsn=")]
-
-
-def wait_until_stored_more(talk, load):
-    """Another round got there: the fault is over."""
-    was = n_stored(talk)
-
-    def more():
-        load.look()
-        return n_stored(talk) > was
-
-    wait_for(more, 60, lambda: f"nothing is stored any more: {stats(talk)}")
 
 
 def health(talk):

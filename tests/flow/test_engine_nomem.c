@@ -2,7 +2,7 @@
 /* Each verb, with each allocation of it failing in turn: it ends once, as MF_ENOMEM or
  * well, and the next one works. */
 #include "base/err.h"
-#include "flow/engine_kit.h"
+#include "flow/verbs_kit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,34 +17,6 @@ static const char *const settings[] = {"buffer.performance.flush_interval=0.02",
                                        "embed.backfill_interval=0.01",
                                        NULL};
 
-/* One call of any verb. */
-struct run {
-    union {
-        struct mf_call call;
-        struct mf_add_call add;
-        struct mf_messages_call messages;
-        struct mf_ask_call ask;
-        struct mf_entity_call entity;
-    } c;
-
-    struct mf_arena arena;
-    struct mf_slice ids[2];
-    struct mf_msg news[2];
-    struct mf_entity in;
-    unsigned n_done;
-    bool is_done;
-    int rc;
-};
-
-static void on_done(struct mf_call *c, int rc)
-{
-    struct run *r = mf_container_of(c, struct run, c.call);
-
-    r->rc = rc;
-    r->n_done++;
-    r->is_done = true;
-}
-
 /* Whether the allocation that was to fail came. */
 static bool has_met_failure;
 
@@ -55,11 +27,7 @@ MF_LOOP static int run_one(struct kit *k, verb_fn verb, size_t n, size_t fail_at
 {
     struct run r;
 
-    memset(&r, 0, sizeof(r));
-    mf_arena_init(&r.arena, 4096);
-    r.c.call.scope = &k->scope;
-    r.c.call.arena = &r.arena;
-    r.c.call.done = on_done;
+    run_init(&r, &k->scope, on_run_done);
     mf_test_fail_nth(fail_at);
     r.rc = verb(k, &r, n);
     if (r.rc == 0) {

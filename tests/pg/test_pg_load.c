@@ -12,18 +12,7 @@
 MF_LOOP static int load(struct store_kit *k, const struct mf_store_row *rows, size_t n,
                         size_t *n_changed, struct mf_err *err)
 {
-    struct mf_store_write w = {
-        .req = {.op = MF_STORE_LOAD_ROUNDS}, .rows = rows, .n_rows = n};
-    int rc = kit_run(k, &w.req);
-
-    if (n_changed != NULL) {
-        *n_changed = w.n_changed;
-    }
-    if (err != NULL) {
-        *err = w.req.err;
-    }
-    mf_store_req_fini(&w.req);
-    return rc;
+    return kit_write_as(k, MF_STORE_LOAD_ROUNDS, rows, n, n_changed, err);
 }
 
 struct many {

@@ -11,19 +11,6 @@
 #define N_BATCH 1000
 #define N_USERS 70
 
-MF_LOOP static int change(struct store_kit *k, enum mf_store_op op,
-                          const struct mf_store_row *rows, size_t n, size_t *n_changed)
-{
-    struct mf_store_write w = {.req = {.op = op}, .rows = rows, .n_rows = n};
-    int rc = kit_run(k, &w.req);
-
-    if (n_changed != NULL) {
-        *n_changed = w.n_changed;
-    }
-    mf_store_req_fini(&w.req);
-    return rc;
-}
-
 struct many {
     struct mf_store_row rows[N_BATCH];
     char ids[N_BATCH][24], users[N_BATCH][24], texts[N_BATCH][24];
@@ -106,7 +93,7 @@ MF_TEST(pg_messages, leaves_the_passages_of_a_row_that_was_edited_since)
     edited.msg.content = kit_s("edited");
     edited.passages = kit_s("");
     MF_CHECK_OK(kit_write(&k, &first, 1, NULL));
-    MF_CHECK_OK(change(&k, MF_STORE_UPDATE_MESSAGES, &edited, 1, NULL));
+    MF_CHECK_OK(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, &edited, 1, NULL, NULL));
     MF_CHECK_OK(kit_write(&k, retry, 2, NULL));
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM passages"), 1);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM passages WHERE message_id = 'm2'"),
@@ -126,18 +113,19 @@ MF_TEST(pg_messages, takes_the_last_of_two_changes_of_one_message)
     MF_CHECK_OK(kit_write(&k, rows, 3, NULL));
     rows[0].msg.content = kit_s("first change");
     rows[1].msg.content = kit_s("last change");
-    MF_CHECK_OK(change(&k, MF_STORE_UPDATE_MESSAGES, rows, 3, &n));
+    MF_CHECK_OK(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, rows, 3, &n, NULL));
     MF_CHECK_INT(n, 3);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE id = 'm1'"
                                " AND content = 'last change'"),
                  1);
     rows[0].session_id = kit_s("s2"); /* one of the two is of no such session */
     rows[2].msg.content = kit_s("not to be written");
-    MF_CHECK_INT(change(&k, MF_STORE_UPDATE_MESSAGES, rows, 3, NULL), MF_ENOTFOUND);
+    MF_CHECK_INT(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, rows, 3, NULL, NULL),
+                 MF_ENOTFOUND);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages"
                                " WHERE content = 'not to be written'"),
                  0);
-    MF_CHECK_OK(change(&k, MF_STORE_UPDATE_MESSAGES, rows, 0, &n));
+    MF_CHECK_OK(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, rows, 0, &n, NULL));
     MF_CHECK_INT(n, 0);
     kit_close(&k);
 }
@@ -156,7 +144,8 @@ MF_TEST(pg_messages, refuses_a_text_that_is_none_and_keeps_what_is_there)
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages"), 0);
     MF_CHECK_OK(kit_write(&k, rows, 1, NULL)); /* the connection is still good */
     rows[0].msg.content = kit_s("");
-    MF_CHECK_INT(change(&k, MF_STORE_UPDATE_MESSAGES, rows, 1, NULL), MF_EPOISON);
+    MF_CHECK_INT(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, rows, 1, NULL, NULL),
+                 MF_EPOISON);
     kit_close(&k);
 }
 
@@ -213,13 +202,13 @@ MF_TEST(pg_messages, gives_each_change_in_a_shared_store_the_users_next_mark)
                  3);
     kit_exec(&k, "UPDATE marks SET mark = 1"); /* to go on with, instead of the clock */
     kit_exec(&k, "UPDATE messages SET mark = 1");
-    MF_CHECK_OK(change(&k, MF_STORE_UPDATE_MESSAGES, rows + 1, 1, NULL));
+    MF_CHECK_OK(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, rows + 1, 1, NULL, NULL));
     MF_CHECK_INT(max_mark(&k, "messages", "u1"), 2);
     MF_CHECK_INT(max_mark(&k, "messages", "u2"), 1);
     kit_exec(&k, "INSERT INTO knowledge (user_id, id, seq, created_us, updated_us,"
                  " is_pending, content) VALUES ('u2', 'k1', 4, 4, 4, true, 'a fact')");
     rows[0] = fact;
-    MF_CHECK_OK(change(&k, MF_STORE_SET_SEARCH, rows, 3, &n));
+    MF_CHECK_OK(kit_write_as(&k, MF_STORE_SET_SEARCH, rows, 3, &n, NULL));
     MF_CHECK_INT(n, 3);
     MF_CHECK_INT(max_mark(&k, "messages", "u1"), 3);
     MF_CHECK_INT(max_mark(&k, "knowledge", "u2"), 2);
@@ -273,11 +262,11 @@ MF_TEST(pg_messages, writes_the_vector_of_the_record_where_there_is_pgvector)
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE embedding IS NULL"),
                  1);
     rows[1].search = kit_s("B");
-    MF_CHECK_OK(change(&k, MF_STORE_SET_SEARCH, rows, 2, &n));
+    MF_CHECK_OK(kit_write_as(&k, MF_STORE_SET_SEARCH, rows, 2, &n, NULL));
     MF_CHECK_INT(n, 2);
     MF_CHECK_INT(count_vectors(&k, "[1,66]"), 1);
     rows[1].search = kit_s("");
-    MF_CHECK_OK(change(&k, MF_STORE_UPDATE_MESSAGES, rows, 2, &n));
+    MF_CHECK_OK(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, rows, 2, &n, NULL));
     MF_CHECK_INT(count_vectors(&k, "[1,66]"), 0);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE embedding IS NULL"),
                  1);

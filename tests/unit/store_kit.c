@@ -120,18 +120,27 @@ struct mf_store_row kit_row(const char *user, const char *session, const char *i
     };
 }
 
-int kit_write(struct store_kit *k, const struct mf_store_row *rows, size_t n,
-              size_t *n_changed)
+int kit_write_as(struct store_kit *k, enum mf_store_op op,
+                 const struct mf_store_row *rows, size_t n, size_t *n_changed,
+                 struct mf_err *err)
 {
-    struct mf_store_write w = {
-        .req = {.op = MF_STORE_WRITE_ROUNDS}, .rows = rows, .n_rows = n};
+    struct mf_store_write w = {.req = {.op = op}, .rows = rows, .n_rows = n};
     int rc = kit_run(k, &w.req);
 
     if (n_changed != NULL) {
         *n_changed = w.n_changed;
     }
+    if (err != NULL) {
+        *err = w.req.err;
+    }
     mf_store_req_fini(&w.req);
     return rc;
+}
+
+int kit_write(struct store_kit *k, const struct mf_store_row *rows, size_t n,
+              size_t *n_changed)
+{
+    return kit_write_as(k, MF_STORE_WRITE_ROUNDS, rows, n, n_changed, NULL);
 }
 
 int kit_create(struct store_kit *k, enum mf_entity_kind kind,

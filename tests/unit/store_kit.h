@@ -42,6 +42,10 @@ MF_ANY bool kit_is(struct mf_slice a, const char *s);
 /* seq is also the time of creation and of update. */
 MF_ANY struct mf_store_row kit_row(const char *user, const char *session,
                                    const char *id, uint64_t seq);
+/* By a verb that takes rows; `n_changed` and `err` may be NULL. */
+MF_LOOP int kit_write_as(struct store_kit *k, enum mf_store_op op,
+                         const struct mf_store_row *rows, size_t n, size_t *n_changed,
+                         struct mf_err *err);
 MF_LOOP int kit_write(struct store_kit *k, const struct mf_store_row *rows, size_t n,
                       size_t *n_changed);
 /* Creates; NULL for what the kind has not. */
