@@ -34,11 +34,11 @@ MF_MUST MF_ANY int mf_loop_open(struct mf_loop **out, const struct mf_loop_confi
                                 struct mf_err *err);
 /* Runs until mf_loop_stop and no active handle is left, or until nothing is left. */
 MF_LOOP void mf_loop_run(struct mf_loop *l);
+/* The time limit of a wait whose subject has its own end. */
+#define MF_LOOP_FOR_EVER_MS (UINT64_C(1) << 50)
 /* Runs turns until `*flag` is true, `timeout_ms` passed, mf_loop_stop or nothing is
  * left; without the watchdog: for tests, and for commands that wait for one thing.
  * Returns *flag. */
-#define MF_LOOP_FOR_EVER_MS (UINT64_C(1) << 50) /* what is waited for has its own end  \
-                                                 */
 MF_ANY bool mf_loop_run_until(struct mf_loop *l, const bool *flag, uint64_t timeout_ms);
 MF_LOOP void mf_loop_stop(struct mf_loop *l); /* mf_loop_run returns after this turn */
 /* Frees the loop. Every handle must have been closed by its owner before. */
