@@ -94,6 +94,8 @@ MF_LOOP int kit_ask(struct kit *k, struct mf_store_req *req);
 /* ---- a shared store: what another process does to it ---- */
 
 MF_LOOP void kit_share(struct kit *k);
+/* Opens one in which u1 has a stored zebra (seq 1), and the shelf that has it. */
+MF_ANY void kit_open_shared(struct kit *k) MF_ASSERTS_LOOP;
 MF_LOOP uint64_t kit_other_add(struct kit *k, const char *user, int session,
                                const char *text);
 MF_LOOP void kit_other_add_many(struct kit *k, const char *user, size_t n,
@@ -125,6 +127,23 @@ MF_LOOP void kit_wait(struct kit_scan *q); /* and checks that it succeeded */
 MF_ANY void kit_forget(struct kit_scan *q);
 MF_LOOP void kit_scan(struct kit *k, struct kit_scan *q, const char *user,
                       const char *text); /* all of these but forget */
+/* A scan for u1's zebras whose read stands at the gate, before the store or after it;
+ * and the gate is opened, and the scan ends. */
+MF_LOOP void kit_hold_read(struct kit *k, struct kit_scan *q, enum kit_gate how);
+MF_LOOP void kit_let_read(struct kit *k, struct kit_scan *q);
+/* The same with one that no worker takes up. */
+MF_LOOP void kit_hold_work(struct kit *k, struct kit_scan *q);
+MF_LOOP void kit_let_work(struct kit *k, struct kit_scan *q);
+
+/* Such a read that has two messages, of sessions 1 and 2, while more is told. */
+struct kit_held {
+    struct kit k;
+    struct kit_scan q;
+    uint64_t first, second;
+};
+
+/* The scan ends, and found of the two what it should. */
+MF_LOOP void kit_end_held(struct kit_held *h, bool has_first, bool has_second);
 /* How often `seq` is among the hits. */
 MF_ANY size_t kit_count(const struct kit_scan *q, uint64_t seq);
 MF_ANY const struct mf_scan_hit *kit_hit(const struct kit_scan *q, uint64_t seq);

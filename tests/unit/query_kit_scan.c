@@ -65,6 +65,43 @@ void kit_scan(struct kit *k, struct kit_scan *q, const char *user, const char *t
     kit_wait(q);
 }
 
+void kit_hold_read(struct kit *k, struct kit_scan *q, enum kit_gate how)
+{
+    kit_question(k, q, "u1", "zebra");
+    kit_gate(k, how);
+    MF_CHECK_OK(kit_submit(q));
+    kit_wait_gated(k, 1);
+}
+
+void kit_let_read(struct kit *k, struct kit_scan *q)
+{
+    kit_gate(k, KIT_OPEN);
+    kit_wait(q);
+}
+
+void kit_hold_work(struct kit *k, struct kit_scan *q)
+{
+    mf_lane_set_permits(k->lib->lane, 0);
+    kit_question(k, q, "u1", "zebra");
+    MF_CHECK_OK(kit_submit(q));
+    kit_turns(k, 3);
+    MF_CHECK_INT(mf_lane_n_waiting(k->lib->lane), 1);
+}
+
+void kit_let_work(struct kit *k, struct kit_scan *q)
+{
+    mf_lane_set_permits(k->lib->lane, 1);
+    kit_wait(q);
+}
+
+void kit_end_held(struct kit_held *h, bool has_first, bool has_second)
+{
+    kit_let_read(&h->k, &h->q);
+    MF_CHECK_INT(kit_count(&h->q, h->first), has_first);
+    MF_CHECK_INT(kit_count(&h->q, h->second), has_second);
+    kit_forget(&h->q);
+}
+
 const struct mf_scan_hit *kit_hit(const struct kit_scan *q, uint64_t seq)
 {
     for (size_t i = 0; i < q->s.n_hits; i++) {

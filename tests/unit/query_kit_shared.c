@@ -9,6 +9,19 @@ void kit_share(struct kit *k)
     k->gate.info.is_shared = true;
 }
 
+void kit_open_shared(struct kit *k)
+{
+    struct kit_scan q;
+
+    kit_open(k);
+    kit_share(k);
+    kit_store(k, "u1", kit_add(k, "u1", 1, "an old zebra"));
+    kit_scan(k, &q, "u1", "zebra");
+    MF_CHECK_INT(q.s.n_hits, 1);
+    MF_CHECK_INT(k->n_asked, 1); /* the load is all it needs */
+    kit_forget(&q);
+}
+
 void kit_wrote(struct kit *k, uint64_t seq)
 {
     MF_CHECK(seq < KIT_SEQS);

@@ -121,23 +121,15 @@ MF_TEST(library, does_not_stream_what_is_deleted_meanwhile)
     kit_scan(&k, &q, "u1", "zebra"); /* finds that it is large */
     MF_CHECK_INT(q.s.n_hits, 3);
     kit_forget(&q);
-    kit_question(&k, &q, "u1", "zebra");
-    kit_gate(&k, KIT_HOLD_AFTER);
-    MF_CHECK_OK(kit_submit(&q));
-    kit_wait_gated(&k, 1);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER);
     kit_delete(&k, "u1", gone);
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     MF_CHECK_INT(q.s.n_hits, 2);
     MF_CHECK_INT(kit_count(&q, gone), 0);
     kit_forget(&q);
-    kit_question(&k, &q, "u1", "zebra");
-    kit_gate(&k, KIT_HOLD_AFTER);
-    MF_CHECK_OK(kit_submit(&q));
-    kit_wait_gated(&k, 1);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER);
     kit_delete_session(&k, "u1", 2);
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     MF_CHECK_INT(q.s.n_hits, 1);
     MF_CHECK_INT(q.hits[0].seq, kept);
     kit_forget(&q);
@@ -162,15 +154,11 @@ MF_TEST(library, streams_each_message_once_while_the_flush_goes_on)
     for (int i = 0; i < 4; i++) {
         (void)kit_add(&k, "u1", 1, "a late zebra");
     }
-    kit_question(&k, &q, "u1", "zebra");
-    kit_gate(&k, KIT_HOLD_BEFORE);
-    MF_CHECK_OK(kit_submit(&q));
-    kit_wait_gated(&k, 1);
+    kit_hold_read(&k, &q, KIT_HOLD_BEFORE);
     for (uint64_t seq = 61; seq <= 64; seq += 2) {
         kit_store(&k, "u1", seq);
     }
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     for (uint64_t seq = 1; seq <= 64; seq++) {
         n += kit_count(&q, seq) == 1;
     }

@@ -4,22 +4,6 @@
 
 #include <stdio.h>
 
-/* One stored zebra, and the shelf that has it. */
-MF_ANY static void open_shared(struct kit *k) MF_ASSERTS_LOOP;
-
-static void open_shared(struct kit *k)
-{
-    struct kit_scan q;
-
-    kit_open(k);
-    kit_share(k);
-    kit_store(k, "u1", kit_add(k, "u1", 1, "an old zebra"));
-    kit_scan(k, &q, "u1", "zebra");
-    MF_CHECK_INT(q.s.n_hits, 1);
-    MF_CHECK_INT(k->n_asked, 1); /* the load is all it needs */
-    kit_forget(&q);
-}
-
 /* A scan that ranks `n` messages, `seq` (if any) once. */
 MF_LOOP static void check_scan(struct kit *k, size_t n, uint64_t seq)
 {
@@ -43,7 +27,7 @@ MF_TEST(library, finds_what_another_process_wrote_with_the_next_scan)
     struct kit_scan q;
     uint64_t seq;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     seq = kit_other_add(&k, "u1", 2, "a foreign zebra");
     kit_scan(&k, &q, "u1", "zebra");
     MF_CHECK_INT(q.s.n_hits, 2);
@@ -68,7 +52,7 @@ MF_TEST(library, finds_what_another_process_changed_as_it_is_now)
     struct kit_scan q;
     uint64_t message, knowledge;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     message = kit_add(&k, "u1", 1, "a horse runs");
     kit_store(&k, "u1", message);
     knowledge = kit_add_knowledge(&k, "u1", "horses sleep");
@@ -105,7 +89,7 @@ MF_TEST(library, asks_a_shared_store_once_for_each_scan)
 {
     struct kit k;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     for (size_t i = 1; i < 6; i++) {
         check_scan(&k, i, 0);
         MF_CHECK_INT(k.n_asked, 1 + i);
@@ -122,7 +106,7 @@ MF_TEST(library, shares_one_delta_among_scans_that_came_before_it)
     struct kit k;
     uint64_t seq;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     seq = kit_other_add(&k, "u1", 1, "a foreign zebra");
     for (int i = 0; i < N; i++) {
         kit_question(&k, &q[i], "u1", "zebra");
@@ -148,16 +132,13 @@ MF_TEST(library, gives_a_scan_that_came_during_a_read_another_one)
     kit_open(&k);
     kit_share(&k);
     for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < 3; i++) {
-            kit_question(&k, &q[i], "u1", "zebra");
-        }
         k.n_asked = 0;
-        kit_gate(&k, KIT_HOLD_AFTER);
-        MF_CHECK_OK(kit_submit(&q[0]));
-        kit_wait_gated(&k, 1);
+        kit_hold_read(&k, &q[0], KIT_HOLD_AFTER);
         seq[round] = kit_other_add(&k, "u1", 1, "a foreign zebra");
-        MF_CHECK_OK(kit_submit(&q[1]));
-        MF_CHECK_OK(kit_submit(&q[2]));
+        for (int i = 1; i < 3; i++) {
+            kit_question(&k, &q[i], "u1", "zebra");
+            MF_CHECK_OK(kit_submit(&q[i]));
+        }
         kit_turns(&k, 3);
         MF_CHECK_INT(k.n_gated, 1);
         kit_gate(&k, KIT_OPEN);
@@ -179,7 +160,7 @@ MF_TEST(library, waits_for_the_store_and_for_its_own_messages)
     struct kit_scan q;
     uint64_t own, foreign;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     foreign = kit_other_add(&k, "u1", 1, "a foreign zebra");
     own = kit_add(&k, "u1", 1, "my zebra");
     kit_scan(&k, &q, "u1", "zebra");
@@ -199,7 +180,7 @@ MF_TEST(library, takes_its_own_rows_back_once_and_leaves_them_as_they_are)
     size_t bytes;
     uint64_t own[40];
 
-    open_shared(&k);
+    kit_open_shared(&k);
     for (size_t i = 0; i < mf_countof(own); i++) {
         own[i] = kit_add(&k, "u1", 1, "my zebra");
         kit_index(&k, "u1", own[i], i % 2 == 0);
@@ -228,7 +209,7 @@ MF_TEST(library, leaves_to_the_buffers_what_they_hold_and_asks_again)
     struct kit_scan q;
     uint64_t seq, other, before;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     seq = kit_add(&k, "u1", 1, "my horse");
     kit_index(&k, "u1", seq, true);
     kit_commit(&k, "u1", seq);
@@ -256,42 +237,24 @@ MF_TEST(library, leaves_to_the_buffers_what_they_hold_and_asks_again)
 
 /* ---- told beside a delta ---- */
 
-struct beside {
-    struct kit k;
-    struct kit_scan q;
-    uint64_t first, second;
-};
+/* A delta has read two foreign messages; they are not put yet. */
+MF_ANY static void begin_delta(struct kit_held *b) MF_ASSERTS_LOOP;
 
-/* A delta has read two foreign messages, of sessions 1 and 2; they are not put yet. */
-MF_ANY static void begin_delta(struct beside *b) MF_ASSERTS_LOOP;
-
-static void begin_delta(struct beside *b)
+static void begin_delta(struct kit_held *b)
 {
-    open_shared(&b->k);
+    kit_open_shared(&b->k);
     b->first = kit_other_add(&b->k, "u1", 1, "a foreign horse");
     b->second = kit_other_add(&b->k, "u1", 2, "another foreign horse");
-    kit_question(&b->k, &b->q, "u1", "zebra");
-    kit_gate(&b->k, KIT_HOLD_AFTER);
-    MF_CHECK_OK(kit_submit(&b->q));
-    kit_wait_gated(&b->k, 1);
-}
-
-MF_LOOP static void end_delta(struct beside *b)
-{
-    kit_gate(&b->k, KIT_OPEN);
-    kit_wait(&b->q);
+    kit_hold_read(&b->k, &b->q, KIT_HOLD_AFTER);
 }
 
 MF_TEST(library, does_not_take_what_was_deleted_beside_the_delta)
 {
-    struct beside b;
+    struct kit_held b;
 
     begin_delta(&b);
     kit_delete(&b.k, "u1", b.first);
-    end_delta(&b);
-    MF_CHECK_INT(kit_count(&b.q, b.first), 0);
-    MF_CHECK_INT(kit_count(&b.q, b.second), 1);
-    kit_forget(&b.q);
+    kit_end_held(&b, false, true);
     check_scan(&b.k, 2, b.second);
     MF_CHECK_INT(holder(&b.k)->store_mark, b.k.mark);
     kit_close(&b.k);
@@ -299,14 +262,11 @@ MF_TEST(library, does_not_take_what_was_deleted_beside_the_delta)
 
 MF_TEST(library, does_not_take_a_session_that_ended_beside_the_delta)
 {
-    struct beside b;
+    struct kit_held b;
 
     begin_delta(&b);
     kit_delete_session(&b.k, "u1", 2);
-    end_delta(&b);
-    MF_CHECK_INT(kit_count(&b.q, b.first), 1);
-    MF_CHECK_INT(kit_count(&b.q, b.second), 0);
-    kit_forget(&b.q);
+    kit_end_held(&b, true, false);
     check_scan(&b.k, 2, b.first);
     kit_close(&b.k);
 }
@@ -314,14 +274,11 @@ MF_TEST(library, does_not_take_a_session_that_ended_beside_the_delta)
 /* It is left out once, not for good: the mark stays. */
 MF_TEST(library, brings_with_the_next_delta_what_was_told_beside_this_one)
 {
-    struct beside b;
+    struct kit_held b;
 
     begin_delta(&b);
     mf_library_removed(b.k.lib, mf_slice_str("u1"), b.first);
-    end_delta(&b);
-    MF_CHECK_INT(kit_count(&b.q, b.first), 0);
-    MF_CHECK_INT(kit_count(&b.q, b.second), 1);
-    kit_forget(&b.q);
+    kit_end_held(&b, false, true);
     check_scan(&b.k, 3, b.first);
     kit_close(&b.k);
 }
@@ -329,7 +286,7 @@ MF_TEST(library, brings_with_the_next_delta_what_was_told_beside_this_one)
 /* Told too much to be kept: the delta counts for nobody. */
 MF_TEST(library, asks_again_when_too_much_was_told_beside_the_delta)
 {
-    struct beside b;
+    struct kit_held b;
 
     begin_delta(&b);
     for (uint64_t seq = 0; seq < 1100; seq++) {
@@ -337,12 +294,9 @@ MF_TEST(library, asks_again_when_too_much_was_told_beside_the_delta)
     }
     kit_delete(&b.k, "u1", b.first);
     MF_CHECK_INT(b.k.n_asked, 2);
-    end_delta(&b);
+    kit_end_held(&b, false, true);
     MF_CHECK_INT(b.k.n_asked, 3);
     MF_CHECK(!b.q.s.is_partial);
-    MF_CHECK_INT(kit_count(&b.q, b.first), 0);
-    MF_CHECK_INT(kit_count(&b.q, b.second), 1);
-    kit_forget(&b.q);
     kit_close(&b.k);
 }
 
@@ -355,7 +309,7 @@ MF_TEST(library, keeps_what_another_process_changed_after_us)
     struct mf_msg msg = {.content = MF_SLICE("a horse"), .role = MF_MSG_USER};
     uint64_t seq;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     seq = kit_other_add(&k, "u1", 1, "a donkey");
     kit_build(&k, &old, &msg, false, true);
     check_scan(&k, 2, seq);
@@ -366,13 +320,9 @@ MF_TEST(library, keeps_what_another_process_changed_after_us)
     MF_CHECK(kit_hit(&q, seq)->bm25 > 0);
     kit_forget(&q);
     mf_library_user_gone(k.lib, mf_slice_str("u1"));
-    kit_question(&k, &q, "u1", "zebra"); /* and while loading */
-    kit_gate(&k, KIT_HOLD_AFTER);
-    MF_CHECK_OK(kit_submit(&q));
-    kit_wait_gated(&k, 1);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER); /* and while loading */
     mf_library_replaced(k.lib, mf_slice_str("u1"), seq, mf_slice_of(old.p, old.n));
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     MF_CHECK(kit_hit(&q, seq)->bm25 > 0);
     kit_forget(&q);
     mf_buf_fini(&old);
@@ -387,20 +337,16 @@ MF_TEST(library, keeps_a_record_that_is_made_beside_the_delta)
     struct mf_buf rec;
     uint64_t seq;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     seq = kit_add(&k, "u1", 1, "my zebra");
     kit_index(&k, "u1", seq, false);
     kit_build(&k, &rec, mf_entry_msg_of(kit_msg(&k, "u1", seq)), false, true);
     check_scan(&k, 2, seq);
     kit_commit(&k, "u1", seq);
-    kit_question(&k, &q, "u1", "zebra");
-    kit_gate(&k, KIT_HOLD_AFTER);
-    MF_CHECK_OK(kit_submit(&q));
-    kit_wait_gated(&k, 1);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER);
     mf_library_record_made(k.lib, mf_slice_str("u1"), seq, mf_slice_of(rec.p, rec.n));
     kit_confirm(&k, "u1", seq);
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     MF_CHECK_INT(q.s.n_hits, 2);
     MF_CHECK(kit_hit(&q, seq)->has_vector);
     kit_forget(&q);
@@ -423,14 +369,10 @@ MF_TEST(library, keeps_what_another_process_changed_beside_a_load)
     kit_build(&k, &rec, mf_entry_msg_of(kit_msg(&k, "u1", seq)), false, true);
     kit_commit(&k, "u1", seq);
     kit_other_change(&k, "u1", seq, "my zebra");
-    kit_question(&k, &q, "u1", "zebra");
-    kit_gate(&k, KIT_HOLD_AFTER);
-    MF_CHECK_OK(kit_submit(&q));
-    kit_wait_gated(&k, 1);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER);
     mf_library_record_made(k.lib, mf_slice_str("u1"), seq, mf_slice_of(rec.p, rec.n));
     kit_confirm(&k, "u1", seq);
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     MF_CHECK_INT(q.s.n_hits, 1);
     MF_CHECK(kit_hit(&q, seq)->bm25 > 0);
     kit_forget(&q);
@@ -446,7 +388,7 @@ MF_TEST(library, takes_many_rows_over_several_turns)
     struct kit_scan q[2];
     uint64_t last;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     kit_other_add_many(&k, "u1", 700, "a foreign horse");
     last = kit_other_add(&k, "u1", 1, "a foreign zebra");
     mf_lane_set_permits(k.lib->lane, 0);
@@ -478,7 +420,7 @@ MF_TEST(library, loads_a_shelf_anew_that_is_too_far_behind)
     struct kit k;
     unsigned before;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     k.lib->max_delta = 10;
     kit_other_add_many(&k, "u1", 10, "a foreign zebra");
     before = k.n_asked;
@@ -491,21 +433,29 @@ MF_TEST(library, loads_a_shelf_anew_that_is_too_far_behind)
     kit_close(&k);
 }
 
+/* Six messages that a scan has seen are deleted elsewhere, and one comes whose mark is
+ * the next after `mark`. */
+MF_LOOP static void begin_another_life(struct kit *k, uint64_t mark)
+{
+    uint64_t seq;
+
+    kit_other_add_many(k, "u1", 5, "a foreign zebra");
+    check_scan(k, 6, 0);
+    for (seq = 1; seq <= 6; seq++) {
+        kit_other_delete(k, "u1", seq);
+    }
+    k->mark = mark;
+    seq = kit_other_add(k, "u1", 1, "a zebra of another life");
+    check_scan(k, 1, seq);
+}
+
 /* Deleted elsewhere and made again, with more changes than before. */
 MF_TEST(library, loads_a_shelf_anew_whose_user_was_made_again)
 {
     struct kit k;
-    uint64_t seq;
 
-    open_shared(&k);
-    kit_other_add_many(&k, "u1", 5, "a foreign zebra");
-    check_scan(&k, 6, 0);
-    for (seq = 1; seq <= 6; seq++) {
-        kit_other_delete(&k, "u1", seq);
-    }
-    k.mark = (uint64_t)1 << MF_STORE_MARK_BITS;
-    seq = kit_other_add(&k, "u1", 1, "a zebra of another life");
-    check_scan(&k, 1, seq);
+    kit_open_shared(&k);
+    begin_another_life(&k, (uint64_t)1 << MF_STORE_MARK_BITS);
     MF_CHECK_INT(mf_shelf_count(holder(&k)->shelf), 1); /* and of no other */
     kit_close(&k);
 }
@@ -514,17 +464,9 @@ MF_TEST(library, loads_a_shelf_anew_whose_user_was_made_again)
 MF_TEST(library, loads_a_shelf_anew_whose_mark_went_back)
 {
     struct kit k;
-    uint64_t seq;
 
-    open_shared(&k);
-    kit_other_add_many(&k, "u1", 5, "a foreign zebra");
-    check_scan(&k, 6, 0);
-    for (seq = 1; seq <= 6; seq++) {
-        kit_other_delete(&k, "u1", seq);
-    }
-    k.mark = 0;
-    seq = kit_other_add(&k, "u1", 1, "a zebra of another life");
-    check_scan(&k, 1, seq);
+    kit_open_shared(&k);
+    begin_another_life(&k, 0);
     kit_close(&k);
 }
 
@@ -533,7 +475,7 @@ MF_TEST(library, streams_a_user_whom_another_process_made_large)
     struct kit k;
     unsigned before;
 
-    open_shared(&k);
+    kit_open_shared(&k);
     k.lib->cfg.max_resident = 10;
     kit_other_add_many(&k, "u1", 30, "a foreign zebra");
     check_scan(&k, 31, 0);

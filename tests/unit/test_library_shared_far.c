@@ -9,14 +9,7 @@ MF_ANY static void open_behind(struct kit *k) MF_ASSERTS_LOOP;
 
 static void open_behind(struct kit *k)
 {
-    struct kit_scan q;
-
-    kit_open(k);
-    kit_share(k);
-    kit_store(k, "u1", kit_add(k, "u1", 1, "an old zebra"));
-    kit_scan(k, &q, "u1", "zebra");
-    MF_CHECK_INT(q.s.n_hits, 1);
-    kit_forget(&q);
+    kit_open_shared(k);
     (void)kit_other_add(k, "u1", 1, "a foreign zebra");
 }
 
@@ -28,15 +21,6 @@ MF_LOOP static void check_scan(struct kit *k, size_t n, bool is_partial)
     MF_CHECK_INT(q.s.is_partial, is_partial);
     MF_CHECK_INT(q.s.n_hits, n);
     kit_forget(&q);
-}
-
-/* Stands at the store; nothing answers. */
-MF_LOOP static void begin_scan(struct kit *k, struct kit_scan *q, enum kit_gate how)
-{
-    kit_question(k, q, "u1", "zebra");
-    kit_gate(k, how);
-    MF_CHECK_OK(kit_submit(q));
-    kit_wait_gated(k, 1);
 }
 
 /* ---- late, down ---- */
@@ -84,7 +68,7 @@ MF_TEST(library, asks_anew_for_a_scan_that_came_during_a_delta_that_failed)
     struct kit_scan q[2];
 
     open_behind(&k);
-    begin_scan(&k, &q[0], KIT_HOLD_BEFORE);
+    kit_hold_read(&k, &q[0], KIT_HOLD_BEFORE);
     kit_question(&k, &q[1], "u1", "zebra");
     MF_CHECK_OK(kit_submit(&q[1]));
     kit_turns(&k, 2);
@@ -118,7 +102,7 @@ MF_TEST(library, bounds_the_load_and_the_delta_after_it_together)
     kit_share(&k);
     kit_store(&k, "u1", kit_add(&k, "u1", 1, "an old zebra"));
     k.lib->cfg.store_timeout_ms = 500;
-    begin_scan(&k, &q[0], KIT_HOLD_AFTER);
+    kit_hold_read(&k, &q[0], KIT_HOLD_AFTER);
     kit_question(&k, &q[1], "u1", "zebra");
     MF_CHECK_OK(kit_submit(&q[1]));
     kit_turns(&k, 2);
@@ -147,7 +131,7 @@ MF_TEST(library, may_evict_a_shelf_whose_delta_is_late)
     for (int is_read = 0; is_read < 2; is_read++) {
         open_behind(&k);
         k.lib->cfg.store_timeout_ms = 20;
-        begin_scan(&k, &q, is_read == 0 ? KIT_HOLD_BEFORE : KIT_HOLD_AFTER);
+        kit_hold_read(&k, &q, is_read == 0 ? KIT_HOLD_BEFORE : KIT_HOLD_AFTER);
         kit_wait(&q);
         MF_CHECK(q.s.is_partial);
         kit_forget(&q);
@@ -170,12 +154,11 @@ MF_TEST(library, loads_anew_when_the_shelf_goes_beside_a_delta)
     struct kit_scan q;
 
     open_behind(&k);
-    begin_scan(&k, &q, KIT_HOLD_AFTER);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER);
     mf_library_user_gone(k.lib, mf_slice_str("u1"));
     kit_turns(&k, 2);
     MF_CHECK_INT(k.n_asked, 3);
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     MF_CHECK(!q.s.is_partial);
     MF_CHECK_INT(q.s.n_hits, 2);
     kit_forget(&q);
@@ -190,7 +173,7 @@ MF_TEST(library, may_lose_a_shelf_while_a_delta_is_put)
 
     open_behind(&k);
     kit_other_add_many(&k, "u1", 400, "a foreign zebra");
-    begin_scan(&k, &q, KIT_HOLD_AFTER);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER);
     kit_gate(&k, KIT_OPEN);
     while (mf_shelf_count(mf_holder_find(k.lib, mf_slice_str("u1"))->shelf) < 100) {
         (void)uv_run(mf_loop_uv(k.loop), UV_RUN_NOWAIT);
@@ -208,14 +191,13 @@ MF_TEST(library, takes_a_delta_beside_a_shelf_that_has_outgrown_its_bound)
     struct kit_scan q;
 
     open_behind(&k);
-    begin_scan(&k, &q, KIT_HOLD_AFTER);
+    kit_hold_read(&k, &q, KIT_HOLD_AFTER);
     k.lib->cfg.max_resident = 0;
     mf_holder_want_turn(mf_holder_find(k.lib, mf_slice_str("u1")));
     kit_turns(&k, 2);
     MF_CHECK_INT(mf_library_n_shelves(k.lib), 0);
     MF_CHECK_PTR(mf_holder_find(k.lib, mf_slice_str("u1"))->delta, NULL);
-    kit_gate(&k, KIT_OPEN);
-    kit_wait(&q);
+    kit_let_read(&k, &q);
     MF_CHECK(!q.s.is_partial);
     MF_CHECK_INT(q.s.n_hits, 2);
     kit_forget(&q);
@@ -240,7 +222,7 @@ MF_TEST(library, is_closed_beside_a_delta)
     for (int is_read = 0; is_read < 2; is_read++) {
         open_behind(&k);
         is_closed = false;
-        begin_scan(&k, &q[0], is_read == 0 ? KIT_HOLD_BEFORE : KIT_HOLD_AFTER);
+        kit_hold_read(&k, &q[0], is_read == 0 ? KIT_HOLD_BEFORE : KIT_HOLD_AFTER);
         kit_question(&k, &q[1], "u1", "zebra");
         MF_CHECK_OK(kit_submit(&q[1]));
         kit_turns(&k, 1);
@@ -305,13 +287,12 @@ MF_TEST(library, honours_a_deletion_beside_a_delta_without_memory)
     for (size_t nth = 1; nth < 3; nth++) {
         open_behind(&k);
         seq = kit_other_add(&k, "u1", 1, "another foreign zebra");
-        begin_scan(&k, &q, KIT_HOLD_AFTER);
+        kit_hold_read(&k, &q, KIT_HOLD_AFTER);
         kit_other_delete(&k, "u1", seq);
         mf_test_fail_nth(nth);
         mf_library_removed(k.lib, mf_slice_str("u1"), seq);
         mf_test_fail_nth(0);
-        kit_gate(&k, KIT_OPEN);
-        kit_wait(&q);
+        kit_let_read(&k, &q);
         MF_CHECK_INT(q.s.n_hits, 2);
         MF_CHECK_INT(kit_count(&q, seq), 0);
         kit_forget(&q);
