@@ -1,3 +1,6 @@
-foreach(name pg_args pg_copy pg_row pg_write)
+foreach(name pg_args pg_row)
   mf_test(${name} SOURCES unit/test_${name}.c DEPENDS store)
+endforeach()
+foreach(name pg_copy pg_write)
+  mf_test(${name} SOURCES unit/test_${name}.c unit/pg_write_rig.c DEPENDS store)
 endforeach()

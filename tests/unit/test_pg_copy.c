@@ -2,35 +2,12 @@
 /* Rows in the binary format of COPY, byte by byte, and the rounds of LOAD_ROUNDS. */
 #include "store/pg_copy.h"
 
-#include "lib/mf_test.h"
 #include "store/pg_write.h"
+#include "unit/pg_write_rig.h"
 
 #include <stdio.h>
 
 #define HEAD "5047434f50590aff0d0a00 00000000 00000000"
-
-struct rig {
-    struct mf_pg_env env;
-    struct mf_store_write w;
-    struct mf_pg_job job;
-    struct mf_arena args;
-};
-
-static void open_rig(struct rig *r, const struct mf_store_row *rows, size_t n)
-{
-    r->w.rows = rows;
-    r->w.n_rows = n;
-    r->job = (struct mf_pg_job){.req = &r->w.req, .env = &r->env, .err = &r->w.req.err};
-    mf_arena_init(&r->args, 64);
-    mf_arena_init(&r->job.kept, 64);
-    mf_pg_round_init(&r->job.round, &r->args);
-}
-
-static void close_rig(struct rig *r)
-{
-    mf_arena_fini(&r->args);
-    mf_arena_fini(&r->job.kept);
-}
 
 /* `want` in hexadecimal digits, with blanks anywhere. */
 static void check_bytes(struct mf_slice got, const char *want)
@@ -83,7 +60,7 @@ MF_TEST(pg_copy, writes_a_row_as_the_manual_has_it_with_its_nulls)
     const struct mf_store_row row = row_of("u", "m", 258);
     struct mf_pg_copy c;
 
-    open_rig(&r, &row, 1);
+    rig_open(&r, &row, 1);
     MF_CHECK_OK(mf_pg_copy_messages(
         &r.args, mf_pg_batch_sort(&r.job, NULL, MF_PG_KEEP_FIRST), &c));
     check_bytes(c.data, HEAD "000d" /* 13 fields */
@@ -99,7 +76,7 @@ MF_TEST(pg_copy, writes_a_row_as_the_manual_has_it_with_its_nulls)
     MF_CHECK_STR(c.text, "COPY messages (user_id, id, seq, session_id, round_id,"
                          " created_us, updated_us, role, is_pending, mark, search,"
                          " content, metadata) FROM STDIN WITH (FORMAT binary)");
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_copy, writes_vectors_where_the_server_has_a_column_for_them)
@@ -112,7 +89,7 @@ MF_TEST(pg_copy, writes_vectors_where_the_server_has_a_column_for_them)
 
     rows[1].search = MF_SLICE("x");
     rows[1].is_pending = true;
-    open_rig(&r, rows, 2);
+    rig_open(&r, rows, 2);
     MF_CHECK_OK(mf_pg_copy_messages(
         &r.args, mf_pg_batch_sort(&r.job, NULL, MF_PG_KEEP_FIRST), &c));
     MF_CHECK(strstr(c.text, "metadata, embedding) FROM STDIN") != NULL);
@@ -120,7 +97,7 @@ MF_TEST(pg_copy, writes_vectors_where_the_server_has_a_column_for_them)
     check_bytes(tail, "00000002 6869 ffffffff" /* content, metadata */
                       "0000000c 0002 0000 3f800000 bf000000 ffff");
     MF_CHECK_INT(c.data.p[19 + 1], 14); /* fields of the first row, which has none */
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_copy, writes_passages_of_their_message)
@@ -130,11 +107,11 @@ MF_TEST(pg_copy, writes_passages_of_their_message)
     struct mf_pg_copy c;
 
     row.passages = MF_SLICE("pp");
-    open_rig(&r, &row, 1);
+    rig_open(&r, &row, 1);
     MF_CHECK_OK(mf_pg_copy_passages(
         &r.args, mf_pg_batch_sort(&r.job, NULL, MF_PG_KEEP_FIRST), &c));
     check_bytes(c.data, HEAD "0003 00000001 75 00000001 6d 00000002 7070 ffff");
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_copy, sends_one_round_sorted_by_key_each_row_once)
@@ -143,7 +120,7 @@ MF_TEST(pg_copy, sends_one_round_sorted_by_key_each_row_once)
     const struct mf_store_row rows[] = {row_of("u2", "a", 1), row_of("u1", "b", 2),
                                         row_of("u1", "b", 3)};
 
-    open_rig(&r, rows, 3);
+    rig_open(&r, rows, 3);
     MF_CHECK_OK(mf_pg_load_rounds(&r.job));
     MF_CHECK(r.job.is_last);
     MF_CHECK_INT(r.job.round.n, 1);
@@ -151,19 +128,19 @@ MF_TEST(pg_copy, sends_one_round_sorted_by_key_each_row_once)
     check_bytes(mf_slice_of(r.job.round.calls[0].copy.p, 44),
                 HEAD "000d 00000002 7531 00000001 62 00000008 0000000000000002");
     MF_CHECK_INT(r.job.round.calls[0].copy.n, 19 + 2 * 95 + 2);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_copy, sends_nothing_for_no_rows)
 {
     struct rig r = {.w = {.n_changed = 9}};
 
-    open_rig(&r, NULL, 0);
+    rig_open(&r, NULL, 0);
     MF_CHECK_OK(mf_pg_load_rounds(&r.job));
     MF_CHECK_INT(r.job.round.n, 0);
     MF_CHECK_OK(mf_pg_load_rounds(&r.job));
     MF_CHECK_INT(r.w.n_changed, 0);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_copy, asks_for_marks_first_when_the_store_is_shared)
@@ -171,12 +148,12 @@ MF_TEST(pg_copy, asks_for_marks_first_when_the_store_is_shared)
     struct rig r = {.env = {.cfg = {.is_shared = true}}};
     const struct mf_store_row row = row_of("u", "m", 1);
 
-    open_rig(&r, &row, 1);
+    rig_open(&r, &row, 1);
     MF_CHECK_OK(mf_pg_load_rounds(&r.job));
     MF_CHECK(!r.job.is_last);
     MF_CHECK_INT(r.job.round.n, 1);
     MF_CHECK_INT(r.job.round.calls[0].id, MF_PG_MARKS_TAKE);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_copy, leaves_a_cluster_of_citus_to_the_flushs_statement)
@@ -184,12 +161,12 @@ MF_TEST(pg_copy, leaves_a_cluster_of_citus_to_the_flushs_statement)
     struct rig r = {.env = {.cfg = {.is_citus = true}}};
     const struct mf_store_row row = row_of("u", "m", 1);
 
-    open_rig(&r, &row, 1);
+    rig_open(&r, &row, 1);
     MF_CHECK_OK(mf_pg_load_rounds(&r.job));
     MF_CHECK(r.job.is_last);
     MF_CHECK_INT(r.job.round.n, 1);
     MF_CHECK_INT(r.job.round.calls[0].id, MF_PG_MESSAGE_PUT);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_copy, names_the_message_whose_text_has_a_nul)
@@ -198,11 +175,11 @@ MF_TEST(pg_copy, names_the_message_whose_text_has_a_nul)
     struct mf_store_row rows[] = {row_of("u", "good", 1), row_of("u", "bad.one", 2)};
 
     rows[1].msg.content = mf_slice_of("a\0b", 3);
-    open_rig(&r, rows, 2);
+    rig_open(&r, rows, 2);
     MF_CHECK_INT(mf_pg_load_rounds(&r.job), MF_EPOISON);
     MF_CHECK(strstr(r.job.err->msg, "bad.one") != NULL);
     MF_CHECK(strstr(r.job.err->msg, "NUL") != NULL);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 /* Whether an allocation failed. */
@@ -212,7 +189,7 @@ static bool load_with_failure(const struct mf_store_row *rows, size_t nth)
     int rc;
     bool has_failed;
 
-    open_rig(&r, rows, 2);
+    rig_open(&r, rows, 2);
     mf_test_fail_nth(nth);
     rc = mf_pg_load_rounds(&r.job);
     has_failed = mf_test_has_failed();
@@ -220,7 +197,7 @@ static bool load_with_failure(const struct mf_store_row *rows, size_t nth)
     rc = rc < 0 ? rc : r.job.round.rc;
     MF_CHECK_INT(rc, has_failed ? MF_ENOMEM : 0);
     MF_CHECK(has_failed || r.job.round.n == 2);
-    close_rig(&r);
+    rig_close(&r);
     return has_failed;
 }
 

@@ -3,23 +3,13 @@
  * Steps of the verbs that write, without a server: which statements go in which round,
  * in which order the rows come, and what is made of an answer that is damaged.
  */
-#include "store/pg_job.h"
-
-#include "lib/mf_test.h"
+#include "unit/pg_write_rig.h"
 
 #include <endian.h>
 #include <libpq-fe.h>
 #include <math.h>
 
 #define VECTOR_OID 16400
-
-struct rig {
-    struct mf_pg_env env;
-    struct mf_store_write w;
-    struct mf_pg_job job;
-    struct mf_arena args;
-    PGresult *results[2];
-};
 
 static struct mf_store_row row_of(const char *user, const char *id, uint64_t seq)
 {
@@ -31,23 +21,6 @@ static struct mf_store_row row_of(const char *user, const char *id, uint64_t seq
                                          .created_us = (int64_t)seq,
                                          .updated_us = (int64_t)seq},
                                  .search = MF_SLICE("record")};
-}
-
-static void open_rig(struct rig *r, const struct mf_store_row *rows, size_t n)
-{
-    r->w.rows = rows;
-    r->w.n_rows = n;
-    r->job = (struct mf_pg_job){
-        .req = &r->w.req, .env = &r->env, .err = &r->w.req.err, .results = r->results};
-    mf_arena_init(&r->args, 64);
-    mf_arena_init(&r->job.kept, 64);
-    mf_pg_round_init(&r->job.round, &r->args);
-}
-
-static void close_rig(struct rig *r)
-{
-    mf_arena_fini(&r->args);
-    mf_arena_fini(&r->job.kept);
 }
 
 /* The step after the round before was answered with `res`, which it clears. */
@@ -138,7 +111,7 @@ MF_TEST(pg_write, sends_a_batch_and_its_answers_in_one_round_sorted_by_key)
                                         row_of("u1", "a", 4), row_of("u1", "a", 3)};
     const struct mf_store_idem idem = {.key = MF_SLICE("key"), .status = 201};
 
-    open_rig(&r, rows, 4);
+    rig_open(&r, rows, 4);
     r.w.idems = &idem;
     r.w.n_idems = 1;
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
@@ -150,7 +123,7 @@ MF_TEST(pg_write, sends_a_batch_and_its_answers_in_one_round_sorted_by_key)
     MF_CHECK_INT(element(&r, 0, 2, 0).p[7], 3); /* the lower seq */
     MF_CHECK(mf_slice_is(element(&r, 0, 1, 1), "b"));
     MF_CHECK(mf_slice_is(element(&r, 0, 0, 2), "u2"));
-    close_rig(&r);
+    rig_close(&r);
 }
 
 static size_t one_float(struct mf_slice search, float *to, size_t max_dim)
@@ -167,7 +140,7 @@ MF_TEST(pg_write, adds_passages_and_vectors_when_there_are_some)
     struct mf_store_row rows[] = {row_of("u1", "a", 1), row_of("u1", "b", 2)};
 
     rows[1].passages = MF_SLICE("passages");
-    open_rig(&r, rows, 2);
+    rig_open(&r, rows, 2);
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
     CHECK_CALLS(&r, MF_PG_MESSAGE_PUT_VECTOR_PASSAGES);
     MF_CHECK_INT(r.job.round.calls[0].n, 17);
@@ -175,16 +148,16 @@ MF_TEST(pg_write, adds_passages_and_vectors_when_there_are_some)
     MF_CHECK_INT(count(&r, 0, 15), 1);
     MF_CHECK(mf_slice_is(element(&r, 0, 15, 0), "b"));
     MF_CHECK(mf_slice_is(element(&r, 0, 16, 0), "passages"));
-    close_rig(&r);
-    open_rig(&r, rows, 1);
+    rig_close(&r);
+    rig_open(&r, rows, 1);
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
     CHECK_CALLS(&r, MF_PG_MESSAGE_PUT_VECTOR);
     MF_CHECK_INT(r.job.round.calls[0].n, 14);
-    close_rig(&r);
-    open_rig(&r, rows, 0);
+    rig_close(&r);
+    rig_open(&r, rows, 0);
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
     MF_CHECK_INT(r.job.round.n, 0);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 /* The vector of a record that says what is wrong with it. */
@@ -207,13 +180,13 @@ MF_TEST(pg_write, writes_no_vector_that_pgvector_would_refuse_the_row_for)
 
     rows[0].search = MF_SLICE("inf");
     rows[1].search = MF_SLICE("nan");
-    open_rig(&r, rows, 3);
+    rig_open(&r, rows, 3);
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
     CHECK_CALLS(&r, MF_PG_MESSAGE_PUT_VECTOR);
     MF_CHECK_INT(element(&r, 0, 13, 0).n, UINT32_MAX); /* NULL */
     MF_CHECK_INT(element(&r, 0, 13, 1).n, UINT32_MAX);
     MF_CHECK_INT(element(&r, 0, 13, 2).n, 12);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 static const struct pair two_marks[] = {
@@ -227,7 +200,7 @@ MF_TEST(pg_write, takes_marks_of_a_shared_store_first_and_writes_them)
     const struct mf_store_row rows[] = {row_of("u2", "a", 1), row_of("u1", "b", 2),
                                         row_of("u1", "a", 3)};
 
-    open_rig(&r, rows, 3);
+    rig_open(&r, rows, 3);
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
     MF_CHECK(!r.job.is_last);
     CHECK_CALLS(&r, MF_PG_MARKS_TAKE);
@@ -240,7 +213,7 @@ MF_TEST(pg_write, takes_marks_of_a_shared_store_first_and_writes_them)
     for (uint32_t i = 0; i < 3; i++) {
         MF_CHECK_INT(element(&r, 0, 9, i).p[7], i < 2 ? 7 : 8);
     }
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_write, takes_marks_of_citus_shard_by_shard)
@@ -248,11 +221,11 @@ MF_TEST(pg_write, takes_marks_of_citus_shard_by_shard)
     struct rig r = {.env = {.cfg = {.is_shared = true, .is_citus = true}}};
     const struct mf_store_row row = row_of("u1", "a", 1);
 
-    open_rig(&r, &row, 1);
+    rig_open(&r, &row, 1);
     MF_CHECK_OK(mf_pg_write_rounds(&r.job));
     CHECK_CALLS(&r, MF_PG_STMT_COUNT, MF_PG_MARKS_TAKE);
     MF_CHECK(strstr(r.job.round.calls[0].text, "sequential") != NULL);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_write, refuses_marks_that_are_missing_or_damaged)
@@ -267,11 +240,11 @@ MF_TEST(pg_write, refuses_marks_that_are_missing_or_damaged)
     for (size_t i = 0; i < mf_countof(answers); i++) {
         struct rig r = {.env = {.cfg = {.is_shared = true}}};
 
-        open_rig(&r, &row, 1);
+        rig_open(&r, &row, 1);
         MF_CHECK_OK(mf_pg_write_rounds(&r.job));
         MF_CHECK_INT(answer(&r, mf_pg_write_rounds, answers[i]), MF_ECORRUPT);
         MF_CHECK_INT(r.w.req.err.code, MF_ECORRUPT);
-        close_rig(&r);
+        rig_close(&r);
     }
 }
 
@@ -285,7 +258,7 @@ MF_TEST(pg_write, commits_changes_only_when_each_row_was_there)
     const struct pair both[] = {{"u1", a_key}, {"u1", b_key}};
 
     rows[1].passages = MF_SLICE("passages");
-    open_rig(&r, rows, 2);
+    rig_open(&r, rows, 2);
     MF_CHECK_OK(mf_pg_update_messages(&r.job));
     MF_CHECK(!r.job.is_last);
     CHECK_CALLS(&r, MF_PG_MESSAGE_SET, MF_PG_PASSAGES_PUT, MF_PG_PASSAGES_DROP);
@@ -294,13 +267,13 @@ MF_TEST(pg_write, commits_changes_only_when_each_row_was_there)
     MF_CHECK_OK(answer(&r, mf_pg_update_messages, pairs(both, 2, MF_PG_OID_TEXT)));
     MF_CHECK_INT(r.job.round.n, 0);
     MF_CHECK_INT(r.w.n_changed, 2);
-    close_rig(&r);
-    open_rig(&r, rows, 2);
+    rig_close(&r);
+    rig_open(&r, rows, 2);
     MF_CHECK_OK(mf_pg_update_messages(&r.job));
     MF_CHECK_INT(answer(&r, mf_pg_update_messages, pairs(both, 1, MF_PG_OID_TEXT)),
                  MF_ENOTFOUND);
     MF_CHECK_STR(r.w.req.err.msg, "message b: not found in this session");
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_write, tells_citus_whose_rows_are_changed_when_they_are_one_users)
@@ -309,19 +282,19 @@ MF_TEST(pg_write, tells_citus_whose_rows_are_changed_when_they_are_one_users)
     struct mf_store_row rows[] = {row_of("u1", "a", 1), row_of("u1", "b", 2),
                                   row_of("u2", "c", 3)};
 
-    open_rig(&r, rows, 2);
+    rig_open(&r, rows, 2);
     MF_CHECK_OK(mf_pg_update_messages(&r.job));
     CHECK_CALLS(&r, MF_PG_MESSAGE_SET, MF_PG_PASSAGES_DROP);
     MF_CHECK_INT(r.job.round.calls[0].n, 11);
     MF_CHECK_MEM(r.job.round.calls[0].values[10], "u1", 2);
     MF_CHECK_MEM(r.job.round.calls[1].values[2], "u1", 2);
-    close_rig(&r);
-    open_rig(&r, rows, 3);
+    rig_close(&r);
+    rig_open(&r, rows, 3);
     MF_CHECK_OK(mf_pg_set_search(&r.job));
     CHECK_CALLS(&r, MF_PG_MESSAGE_SET_SEARCH);
     MF_CHECK_INT(r.job.round.calls[0].n, 7);
     MF_CHECK(r.job.round.calls[0].values[6] == NULL);
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_write, sets_passages_only_of_records_that_were_set)
@@ -332,7 +305,7 @@ MF_TEST(pg_write, sets_passages_only_of_records_that_were_set)
     const struct pair both[] = {{"u1", a_key}, {"u1", b_key}};
 
     rows[0].passages = rows[2].passages = MF_SLICE("passages");
-    open_rig(&r, rows, 3);
+    rig_open(&r, rows, 3);
     MF_CHECK_OK(mf_pg_set_search(&r.job));
     CHECK_CALLS(&r, MF_PG_MESSAGE_SET_SEARCH);
     MF_CHECK_OK(answer(&r, mf_pg_set_search, pairs(both, 2, MF_PG_OID_TEXT)));
@@ -342,7 +315,7 @@ MF_TEST(pg_write, sets_passages_only_of_records_that_were_set)
     MF_CHECK_INT(count(&r, 0, 1), 1);
     MF_CHECK(mf_slice_is(element(&r, 0, 1, 0), "a"));
     MF_CHECK(mf_slice_is(element(&r, 1, 1, 0), "b"));
-    close_rig(&r);
+    rig_close(&r);
 }
 
 MF_TEST(pg_write, names_the_row_that_breaks_a_rule_before_it_asks_the_server)
@@ -359,11 +332,11 @@ MF_TEST(pg_write, names_the_row_that_breaks_a_rule_before_it_asks_the_server)
     for (size_t i = 0; i < mf_countof(bad); i++) {
         struct rig r = {.w = {.n_changed = 9}};
 
-        open_rig(&r, &bad[i], 1);
+        rig_open(&r, &bad[i], 1);
         MF_CHECK_INT(mf_pg_write_rounds(&r.job), MF_EPOISON);
         MF_CHECK(strncmp(r.w.req.err.msg, "message bad: ", 13) == 0);
         MF_CHECK_INT(r.job.round.n, 0);
-        close_rig(&r);
+        rig_close(&r);
     }
 }
 
@@ -377,7 +350,7 @@ MF_WORKER static bool write_with_failure(size_t n)
     int rc;
 
     rows[1].passages = MF_SLICE("passages");
-    open_rig(&r, rows, 2);
+    rig_open(&r, rows, 2);
     mf_test_fail_nth(n);
     rc = mf_pg_write_rounds(&r.job);
     rc = rc < 0 ? rc : r.job.round.rc;
@@ -390,7 +363,7 @@ MF_WORKER static bool write_with_failure(size_t n)
     has_failed = mf_test_has_failed();
     mf_test_fail_nth(0);
     MF_CHECK_INT(rc, has_failed ? MF_ENOMEM : 0);
-    close_rig(&r);
+    rig_close(&r);
     return has_failed;
 }
 
