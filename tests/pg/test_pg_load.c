@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LOAD_ROUNDS by COPY: the same rows as WRITE_ROUNDS makes, and what it does with rows
  * that are there or are refused. */
-#include "unit/store_kit.h"
+#include "pg/crowd.h"
+#include "unit/store_kit_pg.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define N_ROWS  3000
 #define N_USERS 20
@@ -15,25 +15,20 @@ MF_LOOP static int load(struct store_kit *k, const struct mf_store_row *rows, si
     return kit_write_as(k, MF_STORE_LOAD_ROUNDS, rows, n, n_changed, err);
 }
 
-struct many {
-    struct mf_store_row rows[N_ROWS];
-    char ids[N_ROWS][24], users[N_ROWS][24], texts[N_ROWS][1200];
-};
-
-/* Users come interleaved; of all that may be NULL some are. */
-static void make_many(struct many *m)
+/* Of all that may be NULL some are. */
+static void make_many(struct crowd *c)
 {
+    static char texts[N_ROWS][1200];
+
+    crowd_make(c, N_ROWS, N_USERS);
     for (size_t i = 0; i < N_ROWS; i++) {
-        struct mf_store_row *r = &m->rows[i];
+        struct mf_store_row *r = &c->rows[i];
         size_t n = 20 + i % 1000;
 
-        (void)snprintf(m->ids[i], sizeof(m->ids[i]), "m%zu", N_ROWS - i);
-        (void)snprintf(m->users[i], sizeof(m->users[i]), "u%zu", i % N_USERS);
-        memset(m->texts[i], 'x', n);
-        (void)snprintf(m->texts[i], sizeof(m->texts[i]), "text %zu \xc3\xa9\t\\N", i);
-        m->texts[i][strlen(m->texts[i])] = 'x';
-        *r = kit_row(m->users[i], "s1", m->ids[i], i + 1);
-        r->msg.content = mf_slice_of(m->texts[i], n);
+        memset(texts[i], 'x', n);
+        (void)snprintf(texts[i], sizeof(texts[i]), "text %zu \xc3\xa9\t\\N", i);
+        texts[i][strlen(texts[i])] = 'x';
+        r->msg.content = mf_slice_of(texts[i], n);
         r->msg.role = (enum mf_msg_role)(i % MF_MSG_ROLE_COUNT);
         r->is_pending = i % 2 == 0;
         r->msg.metadata = i % 3 == 0 ? kit_s("{\"a\":1}") : kit_s("");
@@ -54,7 +49,7 @@ MF_LOOP static int64_t sum(struct store_kit *k)
 
 MF_TEST(pg_load, stores_the_same_rows_as_the_flush_does)
 {
-    static struct many m;
+    static struct crowd m;
 
     struct store_kit k = {0};
     int64_t flushed;
@@ -135,29 +130,21 @@ MF_TEST(pg_load, names_the_message_with_a_nul)
 
 MF_TEST(pg_load, gives_rows_of_a_shared_store_their_users_mark)
 {
-    const char *was = getenv("MF_TEST_PG_SHARED");
-    struct store_kit k = {0};
+    struct store_kit k = {.is_shared = true};
     struct mf_store_row rows[3] = {kit_row("u2", "s1", "m1", 1),
                                    kit_row("u1", "s1", "m2", 2),
                                    kit_row("u1", "s1", "m3", 3)};
     size_t n;
 
-    (void)setenv("MF_TEST_PG_SHARED", "1", 1);
     kit_open(&k);
     MF_CHECK_OK(load(&k, rows, 2, &n, NULL));
     MF_CHECK_INT(n, 2);
-    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages m JOIN marks k"
-                               " USING (user_id) WHERE m.mark = k.mark"),
-                 2);
-    kit_exec(&k, "UPDATE marks SET mark = 1"); /* to go on with, instead of the clock */
-    kit_exec(&k, "UPDATE messages SET mark = 1");
+    MF_CHECK_INT(kit_pg_n_marked_last(&k), 2);
+    kit_pg_restart_marks(&k);
     MF_CHECK_INT(load(&k, rows, 3, &n, NULL), MF_EEXIST); /* and takes no mark */
     MF_CHECK_OK(load(&k, rows + 2, 1, &n, NULL));
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE mark = 1"), 2);
     MF_CHECK_INT(kit_count(&k, "SELECT mark FROM messages WHERE id = 'm3'"), 2);
     MF_CHECK_INT(kit_count(&k, "SELECT sum(mark) FROM marks"), 3);
     kit_close(&k);
-    if (was == NULL) {
-        (void)unsetenv("MF_TEST_PG_SHARED");
-    }
 }

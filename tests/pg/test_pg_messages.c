@@ -3,37 +3,32 @@
  * What the message verbs promise on Postgres beyond the cases of all stores
  * (unit/test_store_messages.c): batches, marks of a shared store, the vector column.
  */
-#include "unit/store_kit.h"
+#include "pg/crowd.h"
+#include "unit/store_kit_pg.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define N_BATCH 1000
 #define N_USERS 70
 
-struct many {
-    struct mf_store_row rows[N_BATCH];
-    char ids[N_BATCH][24], users[N_BATCH][24], texts[N_BATCH][24];
-};
-
-/* Users come interleaved; every third row has passages. */
-static void make_many(struct many *m)
+/* Every third row has passages. */
+static void make_many(struct crowd *c)
 {
+    static char texts[N_BATCH][24];
+
+    crowd_make(c, N_BATCH, N_USERS);
     for (size_t i = 0; i < N_BATCH; i++) {
-        (void)snprintf(m->ids[i], sizeof(m->ids[i]), "m%zu", N_BATCH - i);
-        (void)snprintf(m->users[i], sizeof(m->users[i]), "u%zu", i % N_USERS);
-        (void)snprintf(m->texts[i], sizeof(m->texts[i]), "text %zu", i);
-        m->rows[i] = kit_row(m->users[i], "s1", m->ids[i], i + 1);
-        m->rows[i].msg.content = kit_s(m->texts[i]);
+        (void)snprintf(texts[i], sizeof(texts[i]), "text %zu", i);
+        c->rows[i].msg.content = kit_s(texts[i]);
         if (i % 3 == 0) {
-            m->rows[i].passages = kit_s(m->texts[i]);
+            c->rows[i].passages = kit_s(texts[i]);
         }
     }
 }
 
 MF_TEST(pg_messages, writes_a_batch_of_many_users_once_however_often_it_is_sent)
 {
-    static struct many m;
+    static struct crowd m;
 
     struct store_kit k = {0};
     size_t n;
@@ -185,23 +180,18 @@ MF_LOOP static int64_t max_mark(struct store_kit *k, const char *table,
 
 MF_TEST(pg_messages, gives_each_change_in_a_shared_store_the_users_next_mark)
 {
-    const char *was = getenv("MF_TEST_PG_SHARED");
-    struct store_kit k = {0};
+    struct store_kit k = {.is_shared = true};
     struct mf_store_row rows[3] = {kit_row("u2", "s3", "m1", 1),
                                    kit_row("u1", "s1", "m2", 2),
                                    kit_row("u1", "s1", "m3", 3)};
     struct mf_store_row fact = kit_row("u2", "", "k1", 4);
     size_t n;
 
-    (void)setenv("MF_TEST_PG_SHARED", "1", 1);
     kit_open(&k);
     MF_CHECK_OK(kit_write(&k, rows, 3, &n));
     MF_CHECK_INT(n, 3);
-    MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages m JOIN marks k"
-                               " USING (user_id) WHERE m.mark = k.mark"),
-                 3);
-    kit_exec(&k, "UPDATE marks SET mark = 1"); /* to go on with, instead of the clock */
-    kit_exec(&k, "UPDATE messages SET mark = 1");
+    MF_CHECK_INT(kit_pg_n_marked_last(&k), 3);
+    kit_pg_restart_marks(&k);
     MF_CHECK_OK(kit_write_as(&k, MF_STORE_UPDATE_MESSAGES, rows + 1, 1, NULL, NULL));
     MF_CHECK_INT(max_mark(&k, "messages", "u1"), 2);
     MF_CHECK_INT(max_mark(&k, "messages", "u2"), 1);
@@ -216,9 +206,6 @@ MF_TEST(pg_messages, gives_each_change_in_a_shared_store_the_users_next_mark)
     MF_CHECK_INT(max_mark(&k, "marks", "u2"), 2);
     MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM messages WHERE mark = 3"), 2);
     kit_close(&k);
-    if (was == NULL) {
-        (void)unsetenv("MF_TEST_PG_SHARED");
-    }
 }
 
 MF_LOOP static bool has_column(struct store_kit *k)

@@ -21,7 +21,8 @@ struct store_kit {
     const char *dir;
     size_t max_waiting; /* 0: 100 */
     uint32_t space;
-    char dsn[512]; /* of the case's own schema */
+    bool is_shared; /* Postgres: others write to it, whatever MF_TEST_PG_SHARED says */
+    char dsn[512];  /* of the case's own schema */
 };
 
 /* Whether the program runs beside a Postgres (MF_TEST_DSN): each case then has a schema

@@ -71,7 +71,7 @@ void kit_pg_config(const struct store_kit *k, struct mf_store_config *cfg)
         .dsn = k->dsn,
         .wants_vector = true,
         .is_citus = version != NULL && strcmp(version, "citus") == 0,
-        .is_shared = getenv("MF_TEST_PG_SHARED") != NULL,
+        .is_shared = k->is_shared || getenv("MF_TEST_PG_SHARED") != NULL,
         .node = 1,
         .readers = 2,
         .writers = 1,
@@ -115,4 +115,16 @@ void kit_pg_exec(const struct store_kit *k, const char *sql)
 
     PQclear(kit_pg_run(db, sql));
     PQfinish(db);
+}
+
+int64_t kit_pg_n_marked_last(const struct store_kit *k)
+{
+    return kit_pg_count(k, "SELECT count(*) FROM messages m JOIN marks k"
+                           " USING (user_id) WHERE m.mark = k.mark");
+}
+
+void kit_pg_restart_marks(const struct store_kit *k)
+{
+    kit_pg_exec(k, "UPDATE marks SET mark = 1");
+    kit_pg_exec(k, "UPDATE messages SET mark = 1");
 }

@@ -26,4 +26,12 @@ MF_ANY PGresult *kit_pg_run(PGconn *db, const char *sql); /* the caller clears i
 MF_ANY int64_t kit_pg_count(const struct store_kit *k, const char *sql);
 MF_ANY void kit_pg_exec(const struct store_kit *k, const char *sql);
 
+/* ---- a shared store ---- */
+
+/* How many messages have the last mark of their user. */
+MF_ANY int64_t kit_pg_n_marked_last(const struct store_kit *k);
+/* Every user's last mark is 1 now, and every message's: to go on with, instead of the
+ * clock. */
+MF_ANY void kit_pg_restart_marks(const struct store_kit *k);
+
 #endif
