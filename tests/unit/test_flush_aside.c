@@ -8,16 +8,25 @@
 
 static struct rig rig;
 
-static struct rig *open_slow(uint64_t backoff_ms) MF_ASSERTS_LOOP;
+/* Part b is away, and is asked again after so long. */
+static struct rig *open_without_b(uint64_t backoff_ms) MF_ASSERTS_LOOP;
 
-static struct rig *open_slow(uint64_t backoff_ms)
+static struct rig *open_without_b(uint64_t backoff_ms)
 {
     struct mf_flush_config cfg = rig_config();
 
     cfg.dep.first_backoff_ms = backoff_ms;
     cfg.dep.max_backoff_ms = backoff_ms;
     rig_open(&rig, &cfg);
+    mf_fake_store_part_away(rig.store, "b");
     return &rig;
+}
+
+/* All parts are there, and are asked at once. */
+MF_LOOP static void come_back(struct rig *r)
+{
+    mf_fake_store_part_away(r->store, "");
+    mf_flush_kick(r->flush);
 }
 
 /* Jobs of both parts that share a batch. */
@@ -29,9 +38,8 @@ MF_LOOP static void add_both(struct rig *r, uint64_t seq)
 
 MF_TEST(flush_aside, users_of_the_other_part_are_stored)
 {
-    struct rig *r = open_slow(HOUR_MS);
+    struct rig *r = open_without_b(HOUR_MS);
 
-    mf_fake_store_part_away(r->store, "b");
     add_both(r, 1);
     add_both(r, 3);
     rig_settle(r, 2);
@@ -51,10 +59,9 @@ MF_TEST(flush_aside, users_of_the_other_part_are_stored)
 
 MF_TEST(flush_aside, the_part_is_asked_now_and_then_and_all_of_it_follows)
 {
-    struct rig *r = open_slow(2);
+    struct rig *r = open_without_b(2);
     size_t n_retries = (size_t)mf_stat_get(MF_STAT_flush_retries);
 
-    mf_fake_store_part_away(r->store, "b");
     for (uint64_t seq = 1; seq < 100; seq += 2) {
         add_both(r, seq);
     }
@@ -77,10 +84,9 @@ MF_TEST(flush_aside, the_part_is_asked_now_and_then_and_all_of_it_follows)
 /* What comes later for the part that is away joins it without asking the part. */
 MF_TEST(flush_aside, later_rounds_of_the_part_join_those_that_wait)
 {
-    struct rig *r = open_slow(HOUR_MS);
+    struct rig *r = open_without_b(HOUR_MS);
     size_t n_writes;
 
-    mf_fake_store_part_away(r->store, "b");
     add_both(r, 1);
     rig_settle(r, 1);
     rig_turn(r, 20);
@@ -90,8 +96,7 @@ MF_TEST(flush_aside, later_rounds_of_the_part_join_those_that_wait)
     rig_turn(r, 20);
     MF_CHECK_INT(rig_stats(r)->n_writes - n_writes, 3); /* both, the question, one */
     MF_CHECK_INT(mf_flush_n_aside(r->flush), 2);
-    mf_fake_store_part_away(r->store, "");
-    mf_flush_kick(r->flush);
+    come_back(r);
     rig_settle(r, 4);
     /* In one batch. */
     MF_CHECK_INT(r->rows_of_write[r->n_seen - 1], 2);
@@ -100,7 +105,7 @@ MF_TEST(flush_aside, later_rounds_of_the_part_join_those_that_wait)
 
 MF_TEST(flush_aside, each_part_waits_for_itself)
 {
-    struct rig *r = open_slow(2);
+    struct rig *r = open_without_b(2);
 
     mf_fake_store_part_away(r->store, "bc");
     (void)rig_job(r, "c1", 9, MF_FLUSH_NORMAL);
@@ -117,17 +122,15 @@ MF_TEST(flush_aside, each_part_waits_for_itself)
 
 MF_TEST(flush_aside, who_asks_learns_that_an_entry_stands_aside)
 {
-    struct rig *r = open_slow(HOUR_MS);
+    struct rig *r = open_without_b(HOUR_MS);
     struct mf_entry *e;
 
-    mf_fake_store_part_away(r->store, "b");
     e = rig_job(r, "b1", 1, MF_FLUSH_NORMAL);
     MF_CHECK(!mf_flush_is_aside(e)); /* in line */
     rig_turn(r, 20);
     MF_CHECK(mf_flush_is_aside(e));
     mf_flush_raise(r->flush, e, MF_FLUSH_CRITICAL);
-    mf_fake_store_part_away(r->store, "");
-    mf_flush_kick(r->flush);
+    come_back(r);
     rig_settle(r, 1);
     MF_CHECK_INT(rig_stats(r)->n_urgent, 1);
     rig_close(r);
@@ -135,17 +138,15 @@ MF_TEST(flush_aside, who_asks_learns_that_an_entry_stands_aside)
 
 MF_TEST(flush_aside, poison_among_what_comes_back_is_parked_alone)
 {
-    struct rig *r = open_slow(HOUR_MS);
+    struct rig *r = open_without_b(HOUR_MS);
 
-    mf_fake_store_part_away(r->store, "b");
     for (uint64_t seq = 1; seq <= 7; seq += 2) {
         add_both(r, seq);
     }
     rig_settle(r, 4);
     rig_turn(r, 20);
     mf_fake_store_poison(r->store, "m4");
-    mf_fake_store_part_away(r->store, "");
-    mf_flush_kick(r->flush);
+    come_back(r);
     rig_settle(r, 8);
     MF_CHECK_INT(r->n_parked, 1);
     MF_CHECK_INT(r->parked_seqs[0], 4);
@@ -154,9 +155,8 @@ MF_TEST(flush_aside, poison_among_what_comes_back_is_parked_alone)
 
 MF_TEST(flush_aside, an_outage_of_the_whole_holds_back_what_stands_aside)
 {
-    struct rig *r = open_slow(2);
+    struct rig *r = open_without_b(2);
 
-    mf_fake_store_part_away(r->store, "b");
     add_both(r, 1);
     rig_settle(r, 1);
     mf_fake_store_fail_all(r->store, MF_EUNAVAILABLE);
@@ -171,9 +171,8 @@ MF_TEST(flush_aside, an_outage_of_the_whole_holds_back_what_stands_aside)
 
 MF_TEST(flush_aside, close_gives_all_of_it_back)
 {
-    struct rig *r = open_slow(HOUR_MS);
+    struct rig *r = open_without_b(HOUR_MS);
 
-    mf_fake_store_part_away(r->store, "b");
     for (uint64_t seq = 1; seq <= 41; seq += 2) { /* several batches aside */
         add_both(r, seq);
     }
@@ -189,9 +188,8 @@ MF_TEST(flush_aside, close_gives_all_of_it_back)
 MF_TEST(flush_aside, close_at_any_moment_gives_back_what_is_not_stored)
 {
     for (unsigned turns = 0; turns < 24; turns++) {
-        struct rig *r = open_slow(1);
+        struct rig *r = open_without_b(1);
 
-        mf_fake_store_part_away(r->store, "b");
         add_both(r, 1);
         rig_turn(r, turns);
         rig_close_flush(r);
@@ -204,9 +202,8 @@ MF_TEST(flush_aside, close_at_any_moment_gives_back_what_is_not_stored)
 MF_TEST(flush_aside, without_memory_it_waits_and_goes_later)
 {
     for (size_t nth = 1; nth < 24; nth++) {
-        struct rig *r = open_slow(1);
+        struct rig *r = open_without_b(1);
 
-        mf_fake_store_part_away(r->store, "b");
         add_both(r, 1);
         mf_test_fail_nth(nth);
         rig_turn(r, 12);
