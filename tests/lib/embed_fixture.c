@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/embed_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 char done_order[MAX_DONE + 1];
 size_t n_done_order;
+struct seen_passages seen;
 
 const struct mf_embed_config plain_config = {
     .permits = 1,
@@ -75,6 +77,17 @@ void task_done(struct mf_embed_task *t, int rc)
     }
 }
 
+void done_with_passages(struct mf_embed_task *t, int rc)
+{
+    seen.n = t->n_passages;
+    MF_CHECK(seen.n <= MAX_PASSAGES);
+    if (seen.n > 0) {
+        memcpy(seen.spans, t->passage_spans, seen.n * sizeof(seen.spans[0]));
+        memcpy(seen.vectors, t->passage_vectors, seen.n * sizeof(seen.vectors[0]));
+    }
+    task_done(t, rc);
+}
+
 int submit(struct fix *f, struct task *k, const char *text, enum mf_urgency urgency)
 {
     mf_loop_assert(f->loop);
@@ -126,4 +139,22 @@ void check_no_vector(const struct task *k)
     for (size_t i = 0; i < DIM; i++) {
         MF_CHECK(k->v[i] == POISON);
     }
+}
+
+void check_passages(struct fix *f, const char *prompt, const char *text)
+{
+    size_t end = 0;
+
+    for (size_t i = 0; i < seen.n; i++) {
+        char whole[64];
+        float want[DIM];
+
+        MF_CHECK_INT(seen.spans[i].at, end);
+        (void)snprintf(whole, sizeof(whole), "%s%.*s", prompt, (int)seen.spans[i].n,
+                       text + end);
+        mf_fake_vector(f->fake, mf_slice_str(whole), want);
+        MF_CHECK_MEM(seen.vectors[i], want, sizeof(want));
+        end += seen.spans[i].n;
+    }
+    MF_CHECK_INT(end, seen.n == 0 ? 0 : strlen(text));
 }

@@ -20,6 +20,8 @@
 #define MAX_DONE 128
 #define POISON   7.0f
 
+#define MAX_PASSAGES 8
+
 struct fix {
     struct mf_loop *loop;
     struct mf_fake_model *fake;
@@ -40,6 +42,15 @@ struct task {
 extern char done_order[MAX_DONE + 1]; /* first bytes of texts, as they are done */
 extern size_t n_done_order;
 
+/* Of the last task that was done with done_with_passages. */
+struct seen_passages {
+    struct mf_span spans[MAX_PASSAGES];
+    float vectors[MAX_PASSAGES][DIM];
+    size_t n;
+};
+
+extern struct seen_passages seen;
+
 /* One permit, two attempts, a backoff of a millisecond. */
 extern const struct mf_embed_config plain_config;
 
@@ -49,6 +60,8 @@ void fix_close(struct fix *f);
 void fix_closed(void *arg); /* for who closes embed himself; arg: the fix */
 void task_after(struct mf_embed_task *t, int rc);
 void task_done(struct mf_embed_task *t, int rc);
+void done_with_passages(struct mf_embed_task *t,
+                        int rc); /* task_done, and notes them */
 int submit(struct fix *f, struct task *k, const char *text, enum mf_urgency urgency);
 void run_until_done(struct fix *f, struct task *k);
 /* Turns of the loop until the model was called `calls` times. */
@@ -57,5 +70,7 @@ void run_until_calls(struct fix *f, unsigned calls);
 void run_a_while(struct fix *f);
 void check_vector(struct fix *f, const struct task *k);
 void check_no_vector(const struct task *k);
+/* What was seen is all of `text`, in order, each with the vector of `prompt` and it. */
+void check_passages(struct fix *f, const char *prompt, const char *text);
 
 #endif

@@ -366,26 +366,10 @@ MF_TEST(embed, lets_only_urgent_tasks_through_while_paused)
 
 /* ---- passages ---- */
 
-static struct mf_span seen_spans[8];
-static float seen_vectors[8 * DIM];
-static size_t seen_n;
-
-static void done_with_passages(struct mf_embed_task *t, int rc)
-{
-    seen_n = t->n_passages;
-    MF_CHECK(seen_n <= 8);
-    if (seen_n > 0) {
-        memcpy(seen_spans, t->passage_spans, seen_n * sizeof(seen_spans[0]));
-        memcpy(seen_vectors, t->passage_vectors, seen_n * DIM * sizeof(float));
-    }
-    task_done(t, rc);
-}
-
 static void run_for_passages(const char *text, bool wanted)
 {
     struct fix f;
     struct task k;
-    size_t end = 0;
 
     fix_open(&f, &(struct mf_fake_config){.window = 4, .batch_texts = 2},
              &plain_config);
@@ -394,32 +378,23 @@ static void run_for_passages(const char *text, bool wanted)
     k.t.done = done_with_passages;
     run_until_done(&f, &k);
     check_vector(&f, &k);
-    for (size_t i = 0; i < seen_n; i++) {
-        float want[DIM];
-
-        MF_CHECK_INT(seen_spans[i].at, end);
-        end += seen_spans[i].n;
-        mf_fake_vector(f.fake, mf_slice_of(text + seen_spans[i].at, seen_spans[i].n),
-                       want);
-        MF_CHECK_MEM(seen_vectors + i * DIM, want, sizeof(want));
-    }
-    MF_CHECK_INT(end, seen_n == 0 ? 0 : strlen(text));
+    check_passages(&f, "", text);
     fix_close(&f);
 }
 
 MF_TEST(embed, gives_a_text_longer_than_the_window_its_passages)
 {
     run_for_passages("a b c. d e f g h i j k", true);
-    MF_CHECK_INT(seen_n, 3); /* "a b c. " "d e f g " "h i j k" */
-    MF_CHECK_INT(seen_spans[0].n, 7);
+    MF_CHECK_INT(seen.n, 3); /* "a b c. " "d e f g " "h i j k" */
+    MF_CHECK_INT(seen.spans[0].n, 7);
 }
 
 MF_TEST(embed, gives_no_passages_unless_needed_and_wanted)
 {
     run_for_passages("a b c. d e f g h i j k", false);
-    MF_CHECK_INT(seen_n, 0);
+    MF_CHECK_INT(seen.n, 0);
     run_for_passages("aaaa bbbb cccc dddd", true);
-    MF_CHECK_INT(seen_n, 0);
+    MF_CHECK_INT(seen.n, 0);
 }
 
 /* ---- closing, and calls from inside `done` ---- */
