@@ -6,14 +6,8 @@
 # the server is. restart ends the sessions in order. pid prints the server's process. A
 # worker is killed with all its processes, as if its machine had lost its power.
 set -euo pipefail
-
-as_server() {
-  if [ "$(id -u)" = 0 ]; then
-    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$MF_TEST_PG_DIR" "$@"
-  else
-    "$@"
-  fi
-}
+# shellcheck source=tests/lib/pg_server.sh
+. "$(dirname "${BASH_SOURCE[0]}")/pg_server.sh"
 
 control() {
   # Not the caller's descriptors: a server that holds a pipe or a lock outlives both.
@@ -22,14 +16,10 @@ control() {
 }
 
 kill_worker() {
-  local pid all
+  local pid
   pid=$(head -n 1 "$folder/postmaster.pid")
-  all="$pid $(cat "/proc/$pid/task/$pid/children")"
-  # shellcheck disable=SC2086
-  kill -KILL $all 2>/dev/null || true # one may have ended by itself
-  for pid in $all; do # a zombie has no cwd, and is as good as gone
-    while readlink "/proc/$pid/cwd" >/dev/null 2>&1; do sleep 0.01; done
-  done
+  kill -0 "$pid" # who kills it expects that it is there
+  kill_server "$pid"
 }
 
 # One of its processes may have been born while the others were killed.

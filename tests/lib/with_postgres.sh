@@ -29,18 +29,11 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(dirname "$(dirname "$here")")
+# shellcheck source=tests/lib/pg_server.sh
+. "$here/pg_server.sh"
 
 die() { echo "with_postgres.sh: $*" >&2; exit 1; }
 skip() { echo "with_postgres.sh: skipped: $*" >&2; exit 77; }
-
-# Postgres refuses root.
-as_server() {
-  if [ "$(id -u)" = 0 ]; then
-    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$home" "$@"
-  else
-    "$@"
-  fi
-}
 
 bin_of_debian() {
   bin=/usr/lib/postgresql/15/bin
@@ -81,18 +74,8 @@ stop_all() {
   for pid in $(cat "$1"/*/postmaster.pid 2>/dev/null | grep -E '^[0-9]+$' || true); do
     # The numbers below the first are a time and a port: only a postmaster of this folder.
     case $(readlink "/proc/$pid/cwd" 2>/dev/null) in
-    "$1"/*) kill -CONT "$pid" 2>/dev/null; kill_children "$pid" ;;
+    "$1"/*) kill -CONT "$pid" 2>/dev/null; kill_server "$pid" ;;
     esac
-  done
-}
-
-kill_children() {
-  local pid all
-  all="$1 $(cat "/proc/$1/task/$1/children" 2>/dev/null || true)"
-  # shellcheck disable=SC2086
-  kill -KILL $all 2>/dev/null || true
-  for pid in $all; do # a zombie has no cwd, and is as good as gone
-    while readlink "/proc/$pid/cwd" >/dev/null 2>&1; do sleep 0.01; done
   done
 }
 

@@ -13,14 +13,8 @@
 set -euo pipefail
 dir=$MF_TEST_PG_DIR
 tls=$dir/tls
-
-as_server() {
-  if [ "$(id -u)" = 0 ]; then
-    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$dir" "$@"
-  else
-    "$@"
-  fi
-}
+# shellcheck source=tests/lib/pg_server.sh
+. "$(dirname "$MF_TEST_PG_CTL")/pg_server.sh"
 
 make_certificates() {
   local name
