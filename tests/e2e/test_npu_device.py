@@ -4,14 +4,7 @@ compared with the CPU alone."""
 import os
 
 import pytest
-
-TEXTS = [
-    "The ferry leaves at seven from the northern pier.",
-    "My sister is allergic to peanuts.",
-    "He moved the meeting to Thursday.",
-    "blue whale",
-    "Wir treffen uns um acht am Bahnhof.",
-]
+from vectors_kit import TEXTS, embed
 
 
 def device(server):
@@ -19,12 +12,6 @@ def device(server):
     info = server.request("GET", "/info").json()["memfuse"]
     assert info["device"].keys() == data["device"].keys()
     return data["device"]
-
-
-def embed(server):
-    response = server.request("POST", "/embed", json={"inputs": TEXTS})
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 def test_without_artefacts_the_cpu_computes(start_server):
@@ -35,7 +22,7 @@ def test_a_device_that_is_not_there_is_gone_without_and_health_names_no_path(sta
     server = start_server("embed.model=hash", "embed.npu.dir=/no/such/folder")
     told = device(server)
     assert told["name"] == "cpu" and told["reason"] and "/" not in told["reason"]
-    assert len(embed(server)) == len(TEXTS)
+    assert len(embed(server, TEXTS)) == len(TEXTS)
 
 
 def test_vectors_of_the_simulated_device_are_the_cpus(start_server):
@@ -43,9 +30,9 @@ def test_vectors_of_the_simulated_device_are_the_cpus(start_server):
     if not model:
         pytest.skip("needs the folder of a sentence encoder in $MEMFUSE_TEST_MODEL")
     common = [f"embed.model={model}", "embed.precision=f32"]
-    expected = embed(start_server(*common, "embed.device=cpu"))
+    expected = embed(start_server(*common, "embed.device=cpu"), TEXTS)
     server = start_server(*common, "embed.device=npu", "embed.npu.simulated=true", "embed.npu.min_rows=1")
-    got = embed(server)
+    got = embed(server, TEXTS)
     for a, b in zip(expected, got):
         assert sum(x * y for x, y in zip(a, b)) >= 0.999
     told = device(server)

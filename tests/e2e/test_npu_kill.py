@@ -2,7 +2,6 @@
 """The helper process of an NPU is killed and stopped while clients add and query: no error reaches them, no vector is
 wrong, and the device comes back. MF_NPU_KILLS: how often (8)."""
 import itertools
-import math
 import os
 import random
 import signal
@@ -14,6 +13,7 @@ import pytest
 import requests
 from api_kit import API, messages_path, ok, session
 from hub_kit import write_tiny
+from vectors_kit import cosine
 
 N_KILLS = int(os.environ.get("MF_NPU_KILLS", "8"))
 N_CLIENTS = 4
@@ -50,10 +50,6 @@ def vectors(server, http, texts):
     response = http.post(f"{server.url}/v1/embeddings", json={"input": texts}, timeout=30)
     assert response.status_code == 200, response.text
     return [d["embedding"] for d in response.json()["data"]]
-
-
-def cosine(a, b):
-    return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
 class Client(threading.Thread):
