@@ -117,38 +117,60 @@ static struct decimal decimal_of(uint32_t bits)
 
 /* ---- as text ---- */
 
+#define MAX_DIGITS 9 /* of the shortest decimal of a float */
+
 static size_t count_digits(uint32_t v)
 {
-    size_t n = 1;
+    static const uint32_t powers_of_10[MAX_DIGITS + 1] = {
+        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+    size_t bits = 32 - (size_t)__builtin_clz(v | 1);
+    size_t n = bits * 1233 >> 12; /* bits * log10(2), or one less */
 
-    for (; v >= 10; v /= 10) {
-        n++;
-    }
-    return n;
+    return n + (v >= powers_of_10[n]);
 }
 
-static void put_digits(char *at, uint32_t v, size_t n)
+static void put_pair(char *at, uint32_t v)
 {
     static const char pairs[201] = "00010203040506070809101112131415161718192021222324"
                                    "25262728293031323334353637383940414243444546474849"
                                    "50515253545556575859606162636465666768697071727374"
                                    "75767778798081828384858687888990919293949596979899";
 
-    for (; n >= 2; n -= 2, v /= 100) {
-        memcpy(at + n - 2, pairs + (size_t)2 * (v % 100), 2);
-    }
-    if (n == 1) {
-        at[0] = (char)('0' + v);
-    }
+    memcpy(at, pairs + (size_t)2 * v, 2);
 }
 
-/* 0.00012 */
-static size_t put_small(char *at, uint32_t digits, size_t n, size_t zeros)
+/* With zeros in front: no branch depends on the number, which nobody could foresee. */
+static void put_ten_digits(char *at, uint32_t v)
 {
-    memset(at, '0', 2 + zeros);
+    uint32_t upper = v / 10000, lower = v % 10000;
+
+    put_pair(at, upper / 10000);
+    put_pair(at + 2, upper % 10000 / 100);
+    put_pair(at + 4, upper % 100);
+    put_pair(at + 6, lower / 100);
+    put_pair(at + 8, lower % 100);
+}
+
+static void put_digits(char *at, uint32_t v, size_t n)
+{
+    char ten[10];
+
+    put_ten_digits(ten, v);
+    memcpy(at, ten + sizeof(ten) - n, n);
+}
+
+/* 0.00012: what stands behind the point is as long as the power is deep. Writes 18
+ * bytes. */
+static size_t put_small(char *at, struct decimal d)
+{
+    char zeros_first[32] = {'0', '0', '0', '0', '0', '0'};
+    size_t n = (size_t)-d.power;
+
+    put_ten_digits(zeros_first + 6, d.digits);
+    at[0] = '0';
     at[1] = '.';
-    put_digits(at + 2 + zeros, digits, n);
-    return 2 + zeros + n;
+    memcpy(at + 2, zeros_first + 16 - n, 16);
+    return 2 + n;
 }
 
 /* 12.5, 12.0, 1200.0 */
@@ -203,7 +225,7 @@ static size_t put_decimal(char *at, struct decimal d)
         return put_large(at, d.digits, n, point);
     }
     if (point <= 0 && point > -5) {
-        return put_small(at, d.digits, n, (size_t)-point);
+        return put_small(at, d);
     }
     return put_scientific(at, d.digits, n, point - 1);
 }
