@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/engine_kit.h"
 
+#include "lib/test_file.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,20 +156,6 @@ void kit_close(struct kit *k)
     MF_CHECK_INT(k->n_fatal, 0);
 }
 
-static void copy_file(const char *from, const char *to)
-{
-    static char block[1 << 16];
-    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
-    size_t n;
-
-    MF_CHECK(in != NULL && out != NULL);
-    while ((n = fread(block, 1, sizeof(block), in)) > 0) {
-        MF_CHECK_INT(fwrite(block, 1, n, out), n);
-    }
-    MF_CHECK_OK(fclose(out));
-    MF_CHECK_OK(fclose(in));
-}
-
 /* Shared memory is gone after a power cut. No descriptor of the store's own files may
  * be closed here but through SQLite, or its locks are lost: nobody else needs them. */
 static void copy_folder(const char *from, const char *to)
@@ -185,7 +173,7 @@ static void copy_folder(const char *from, const char *to)
         }
         (void)snprintf(a, sizeof(a), "%s/%s", from, de->d_name);
         (void)snprintf(b, sizeof(b), "%s/%s", to, de->d_name);
-        copy_file(a, b);
+        mf_test_copy(a, b);
     }
     (void)closedir(d);
 }

@@ -2,6 +2,7 @@
 #include "lib/model_folder.h"
 
 #include "lib/mf_test.h"
+#include "lib/test_file.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -250,10 +251,7 @@ static FILE *create(const char *folder, const char *name)
 
 void mf_model_file(const char *folder, const char *name, struct mf_slice bytes)
 {
-    FILE *f = create(folder, name);
-
-    assert_int_equal(fwrite(bytes.p, 1, bytes.n, f), bytes.n);
-    assert_int_equal(fclose(f), 0);
+    mf_test_file(folder, name, bytes.p, bytes.n);
 }
 
 void mf_model_text(const char *folder, const char *name, const char *text)

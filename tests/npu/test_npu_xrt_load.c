@@ -2,6 +2,7 @@
 /* Which module is opened for which library. Each case is a process: what was loaded
  * stays loaded. */
 #include "lib/mf_test.h"
+#include "lib/test_file.h"
 #include "npu/xrt_load.h"
 
 #include <dlfcn.h>
@@ -66,18 +67,10 @@ static void check_load(const char *library, const char *dir, int rc, const char 
 
 static void copy(const char *from, const char *dir, const char *name)
 {
-    char path[512], bytes[4096];
-    FILE *in = fopen(from, "rb"), *out;
-    size_t n;
+    char path[512];
 
     (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    out = fopen(path, "wb");
-    MF_CHECK(in != NULL && out != NULL);
-    while ((n = fread(bytes, 1, sizeof(bytes), in)) > 0) {
-        MF_CHECK_INT(fwrite(bytes, 1, n, out), n);
-    }
-    MF_CHECK_OK(fclose(out));
-    MF_CHECK_OK(fclose(in));
+    mf_test_copy(from, path);
 }
 
 MF_TEST(npu_xrt_load, opens_the_module_of_the_generation_that_is_installed)

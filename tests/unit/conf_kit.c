@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/conf_kit.h"
 
-#include <stdio.h>
 #include <string.h>
 
 void conf_kit_open(struct conf_kit *k)
@@ -63,17 +62,4 @@ void conf_kit_same(const struct mf_conf *a, const struct mf_conf *b)
             fail_msg("%s differs", keys[i].name);
         }
     }
-}
-
-const char *conf_kit_file(const char *dir, const char *name, const char *text)
-{
-    static char path[512];
-    FILE *f;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    f = fopen(path, "we");
-    MF_CHECK(f != NULL);
-    MF_CHECK(fputs(text, f) >= 0);
-    MF_CHECK_OK(fclose(f));
-    return path;
 }

@@ -23,7 +23,5 @@ int conf_kit_yaml(struct conf_kit *k, const char *text);
 void conf_kit_says(struct conf_kit *k, const char *text);
 /* All settings of both are the same. */
 void conf_kit_same(const struct mf_conf *a, const struct mf_conf *b);
-/* Writes a file into `dir` and gives its path (static, until the next call). */
-const char *conf_kit_file(const char *dir, const char *name, const char *text);
 
 #endif

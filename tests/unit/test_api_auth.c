@@ -2,6 +2,7 @@
 #include "api/auth.h"
 
 #include "lib/mf_test.h"
+#include "lib/test_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,14 +70,8 @@ MF_TEST(api_auth, makes_keys_that_tell_all_random_bytes_apart)
 
 static const char *write_key(const char *text, mode_t mode)
 {
-    static char path[512];
-    FILE *f;
+    const char *path = mf_test_text(mf_test_tmpdir(), "admin.key", text);
 
-    (void)snprintf(path, sizeof(path), "%s/admin.key", mf_test_tmpdir());
-    f = fopen(path, "w");
-    MF_CHECK(f != NULL);
-    MF_CHECK(fputs(text, f) >= 0);
-    MF_CHECK_INT(fclose(f), 0);
     MF_CHECK_INT(chmod(path, mode), 0);
     return path;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory ends at every place in turn: a clean error, nothing left behind. */
+#include "lib/test_file.h"
 #include "unit/conf_kit.h"
 
 #include <stdio.h>
@@ -45,9 +46,9 @@ MF_TEST(conf_fault, readers_fail_cleanly)
 
     (void)snprintf(sub, sizeof(sub), "%s/d", dir);
     MF_CHECK_OK(mkdir(sub, 0700));
-    conf_kit_file(sub, "x.yaml", "data: {dir: d}\n");
-    path = conf_kit_file(dir, "f.yaml",
-                         "server:\n  host: h\n  port: 1\nlog: {level: warn}\n");
+    mf_test_text(sub, "x.yaml", "data: {dir: d}\n");
+    path = mf_test_text(dir, "f.yaml",
+                        "server:\n  host: h\n  port: 1\nlog: {level: warn}\n");
     for (size_t nth = 1; !is_done; nth++) {
         struct conf_kit k;
         int rc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where values come from, in which order, and the rules for values together. */
+#include "lib/test_file.h"
 #include "unit/conf_kit.h"
 
 #include <stdio.h>
@@ -92,17 +93,17 @@ MF_TEST(conf_file, later_sources_win)
 
     (void)snprintf(sub, sizeof(sub), "%s/m.yaml.d", dir);
     MF_CHECK_OK(mkdir(sub, 0700));
-    conf_kit_file(sub, "20-b.yaml", "limits: {json_depth: 12, name_bytes: 102}\n");
-    conf_kit_file(sub, "10-a.yaml", "limits: {json_depth: 11, ids_per_request: 11}\n");
-    conf_kit_file(sub, ".hidden.yaml", "nonsense: 1\n");
-    conf_kit_file(sub, "notes.txt", "nonsense: 1\n");
-    conf_kit_file(sub, ".yaml", "nonsense: 1\n");
+    mf_test_text(sub, "20-b.yaml", "limits: {json_depth: 12, name_bytes: 102}\n");
+    mf_test_text(sub, "10-a.yaml", "limits: {json_depth: 11, ids_per_request: 11}\n");
+    mf_test_text(sub, ".hidden.yaml", "nonsense: 1\n");
+    mf_test_text(sub, "notes.txt", "nonsense: 1\n");
+    mf_test_text(sub, ".yaml", "nonsense: 1\n");
     conf_kit_open(&k);
     MF_CHECK_OK(
         mf_conf_read_file(&k.c,
-                          conf_kit_file(dir, "m.yaml",
-                                        "limits: {json_depth: 10, ids_per_request: 10, "
-                                        "messages_per_add: 10}\n"),
+                          mf_test_text(dir, "m.yaml",
+                                       "limits: {json_depth: 10, ids_per_request: 10, "
+                                       "messages_per_add: 10}\n"),
                           &k.r));
     MF_CHECK_OK(mf_conf_read_dir(&k.c, sub, &k.r));
     MF_CHECK_INT(k.c.limits_messages_per_add, 10);
@@ -125,8 +126,8 @@ MF_TEST(conf_file, problems_of_all_files_are_told_with_their_paths)
 
     (void)snprintf(sub, sizeof(sub), "%s/all.d", dir);
     MF_CHECK_OK(mkdir(sub, 0700));
-    conf_kit_file(sub, "b.yaml", "y: 1\n");
-    conf_kit_file(sub, "a.yaml", "\nx: 1\n");
+    mf_test_text(sub, "b.yaml", "y: 1\n");
+    mf_test_text(sub, "a.yaml", "\nx: 1\n");
     conf_kit_open(&k);
     MF_CHECK_INT(mf_conf_read_dir(&k.c, sub, &k.r), MF_EINVAL);
     (void)snprintf(want, sizeof(want),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 #include "lib/mf_test.h"
+#include "lib/test_file.h"
 #include "unit/encoder_kit.h"
 
 #include <dirent.h>
@@ -189,15 +190,6 @@ static size_t read_bytes(const char *path, char *p, size_t cap)
     return n;
 }
 
-static void write_bytes(const char *path, const char *p, size_t n)
-{
-    FILE *out = fopen(path, "wbe");
-
-    assert_non_null(out);
-    MF_CHECK_INT(fwrite(p, 1, n, out), n);
-    MF_CHECK_OK(fclose(out));
-}
-
 static bool open_was_cached(const struct fixture *f, float *out)
 {
     struct mf_encoder *e;
@@ -257,7 +249,7 @@ static char bytes[1 << 16];
 static void check_made_anew(const struct fixture *f, const char *path, const char *p,
                             size_t n)
 {
-    write_bytes(path, p, n);
+    mf_test_write(path, p, n);
     MF_CHECK(!open_was_cached(f, second));
     /* Not the same bits: another kernel may have calibrated it. */
     MF_CHECK(kit_cosine(first, second, mf_countof(first)) > 0.9999);

@@ -5,6 +5,7 @@
 
 #include "lib/loop_fixture.h"
 #include "lib/mf_test.h"
+#include "lib/test_file.h"
 
 #include <stdio.h>
 
@@ -16,15 +17,7 @@
 
 static const char *file_of(const char *text, size_t n)
 {
-    static char path[512];
-    FILE *f;
-
-    (void)snprintf(path, sizeof(path), "%s/lines", mf_test_tmpdir());
-    f = fopen(path, "w");
-    MF_CHECK(f != NULL);
-    MF_CHECK_INT(fwrite(text, 1, n, f), n);
-    MF_CHECK_INT(fclose(f), 0);
-    return path;
+    return mf_test_file(mf_test_tmpdir(), "lines", text, n);
 }
 
 static void check_line(struct mf_lines *l, uint64_t number, const char *text)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/mf_test.h"
 #include "lib/npu_artefacts.h"
+#include "lib/test_file.h"
 #include "main/npu_doctor.h"
 
 #include <stdio.h>
@@ -27,14 +28,10 @@ static void make_parents(char *path)
 static void put(const struct tree *t, const char *path, const char *text)
 {
     char full[512];
-    FILE *f;
 
     (void)snprintf(full, sizeof(full), "%s%s", t->root, path);
     make_parents(full);
-    f = fopen(full, "we");
-    MF_CHECK(f != NULL);
-    MF_CHECK(fputs(text, f) >= 0);
-    MF_CHECK_OK(fclose(f));
+    mf_test_write(full, text, strlen(text));
 }
 
 static void drop(const struct tree *t, const char *path)

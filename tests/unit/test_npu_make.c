@@ -3,6 +3,7 @@
  * it from that; nothing wrong is written. */
 #include "lib/mf_test.h"
 #include "lib/npu_artefacts.h"
+#include "lib/test_file.h"
 #include "npu/artefact.h"
 
 #include <errno.h>
@@ -30,18 +31,6 @@ static const char *folder(void)
 
     MF_CHECK_OK(npu_artefacts_write(dir, &a));
     return dir;
-}
-
-static void put(const char *dir, const char *name, const char *text)
-{
-    char path[640];
-    FILE *f;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    f = fopen(path, "wb");
-    assert_non_null(f);
-    MF_CHECK_INT(fwrite(text, 1, strlen(text), f), strlen(text));
-    MF_CHECK_INT(fclose(f), 0);
 }
 
 static void take_away(const char *dir, const char *name)
@@ -122,7 +111,8 @@ MF_TEST(npu_make, keeps_what_the_tools_were)
     size_t n;
     int fd;
 
-    put(dir, "shapes.json",
+    mf_test_text(
+        dir, "shapes.json",
         "{\"format\":1,\"generation\":\"npu1\",\"layout\":\"plain\",\"rounding\":"
         "\"even\",\"kernel\":\"MLIR_AIE\",\"m_mult\":256,\"k_mult\":512,\"n_mult\":64,"
         "\"tools\":{\"peano\":\"18 \\\"x\\\"\"},\"emulated\":true}");
@@ -170,7 +160,7 @@ MF_TEST(npu_make, names_files_that_do_not_say_their_shape)
         const char *dir = folder();
         char part[128];
 
-        put(dir, wrong[i], "1234");
+        mf_test_text(dir, wrong[i], "1234");
         (void)snprintf(part, sizeof(part), "%s does not say its shape", wrong[i]);
         refuses(dir, MF_EINVAL, part);
     }
@@ -180,25 +170,25 @@ MF_TEST(npu_make, names_files_that_cannot_be_what_they_are_called)
 {
     const char *dir = folder();
 
-    put(dir, "gemm_100_512_64_bf16_bf16_f32_none.insts", "1234");
+    mf_test_text(dir, "gemm_100_512_64_bf16_bf16_f32_none.insts", "1234");
     refuses(dir, MF_EINVAL, "what shapes.json and the files' names give");
     dir = folder();
-    put(dir, "gemm_0256_512_1152_bf16_bf16_f32_none.insts", "1234");
+    mf_test_text(dir, "gemm_0256_512_1152_bf16_bf16_f32_none.insts", "1234");
     refuses(dir, MF_EINVAL, "is the same as shapes[");
     dir = folder();
-    put(dir, "gemm_768_512_64_bf16_bf16_f32_none.insts", "123");
+    mf_test_text(dir, "gemm_768_512_64_bf16_bf16_f32_none.insts", "123");
     refuses(dir, MF_EINVAL, "3 bytes; instructions are words of 4 bytes");
     dir = folder();
-    put(dir, "gemm_768_512_64_bf16_bf16_f32_none.insts", "");
+    mf_test_text(dir, "gemm_768_512_64_bf16_bf16_f32_none.insts", "");
     refuses(dir, MF_EINVAL, "0 bytes; instructions are words of 4 bytes");
     dir = folder();
-    put(dir, "a b.insts", "1234");
+    mf_test_text(dir, "a b.insts", "1234");
     refuses(dir, MF_EINVAL, "a name of letters, digits");
     dir = folder();
-    put(dir, NPU_ARTEFACTS_XCLBIN, "xclbin2");
+    mf_test_text(dir, NPU_ARTEFACTS_XCLBIN, "xclbin2");
     refuses(dir, MF_EINVAL, NPU_ARTEFACTS_XCLBIN ": xclbin: 7 bytes");
     dir = folder();
-    put(dir, "other.xclbin", "xclbin2");
+    mf_test_text(dir, "other.xclbin", "xclbin2");
     refuses(dir, MF_EINVAL, "one xclbin holds all shapes");
 }
 
@@ -219,7 +209,7 @@ MF_TEST(npu_make, names_what_is_wrong_in_shapes_json)
     for (size_t i = 0; i < mf_countof(wrong); i++) {
         const char *dir = folder();
 
-        put(dir, "shapes.json", wrong[i].text);
+        mf_test_text(dir, "shapes.json", wrong[i].text);
         refuses(dir, MF_EINVAL, wrong[i].part);
     }
 }
@@ -232,7 +222,7 @@ MF_TEST(npu_make, leaves_the_manifest_that_was_there_when_it_fails)
     struct mf_err err = {0};
 
     MF_CHECK_OK(mf_npu_manifest_make(dir, &err));
-    put(dir, "gemm_100_512_64_bf16_bf16_f32_none.insts", "1234");
+    mf_test_text(dir, "gemm_100_512_64_bf16_bf16_f32_none.insts", "1234");
     MF_CHECK_INT(mf_npu_manifest_make(dir, &err), MF_EINVAL);
     MF_CHECK_OK(mf_npu_manifest_open(&m, dir, &err));
     mf_npu_manifest_fini(&m);

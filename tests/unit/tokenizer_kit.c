@@ -2,6 +2,7 @@
 #include "tokenizer_kit.h"
 
 #include "lib/mf_test.h"
+#include "lib/test_file.h"
 
 #include <stdio.h>
 
@@ -27,13 +28,8 @@ const struct kit_json kit_plain = {
 const char *kit_write(const char *name, const char *text)
 {
     const char *folder = mf_test_tmpdir();
-    char path[512];
-    FILE *f;
 
-    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
-    f = fopen(path, "wb");
-    MF_CHECK(f != NULL && fputs(text, f) >= 0);
-    MF_CHECK_INT(fclose(f), 0);
+    mf_test_text(folder, name, text);
     return folder;
 }
 
