@@ -30,130 +30,132 @@ static void draw(struct kit_rec recs[N], uint32_t seed)
     }
 }
 
+/* A shelf of made-up records, who asks for it, and the shelf it shall be like (may be
+ * NULL). */
+struct lending {
+    struct mf_terms *t;
+    struct kit_rec recs[N];
+    struct mf_shelf *s, *want;
+    struct asker a;
+};
+
+/* The shelf has the first `n` records. */
+MF_ANY static void lending_open(struct lending *l, uint32_t seed,
+                                size_t n) MF_ASSERTS_LOOP;
+
+static void lending_open(struct lending *l, uint32_t seed, size_t n)
+{
+    kit_on_loop();
+    l->t = mf_terms_new();
+    draw(l->recs, seed);
+    l->s = kit_shelf(l->t, l->recs, n, N);
+    l->want = NULL;
+    l->a = (struct asker){.w.ready = on_ready, .s = l->s};
+}
+
+MF_LOOP static void lending_close(struct lending *l)
+{
+    mf_shelf_free(l->want);
+    mf_shelf_free(l->s);
+    mf_terms_free(l->t);
+}
+
 MF_TEST(shelf_lend, keeps_changes_in_line_until_it_is_back)
 {
-    struct mf_terms *t = mf_terms_new();
-    struct kit_rec recs[N];
-    struct mf_shelf *s;
-    struct mf_shelf *want;
-    struct asker a = {.w.ready = on_ready};
+    struct lending l;
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 1);
-    want = kit_shelf(t, recs, N, 3);
-    MF_CHECK_OK(mf_shelf_remove_session(want, MF_SLICE("s2")));
-    s = a.s = kit_shelf(t, recs, N / 2, N);
-    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
-    MF_CHECK(mf_shelf_is_lent(s));
+    lending_open(&l, 1, N / 2);
+    l.want = kit_shelf(l.t, l.recs, N, 3);
+    MF_CHECK_OK(mf_shelf_remove_session(l.want, MF_SLICE("s2")));
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
+    MF_CHECK(mf_shelf_is_lent(l.s));
     for (size_t i = N / 2; i < N; i++) {
-        struct kit_rec early = recs[i];
+        struct kit_rec early = l.recs[i];
 
         early.vector = 0;
-        MF_CHECK_OK(kit_put(s, t, &early));
-        MF_CHECK_OK(kit_replace(s, t, &recs[i]));
+        MF_CHECK_OK(kit_put(l.s, l.t, &early));
+        MF_CHECK_OK(kit_replace(l.s, l.t, &l.recs[i]));
     }
-    MF_CHECK_OK(mf_shelf_remove(s, recs[3].seq));
-    MF_CHECK_INT(mf_shelf_remove(s, recs[3].seq), MF_ENOTFOUND);
-    MF_CHECK_INT(kit_replace(s, t, &recs[3]), MF_ENOTFOUND);
-    MF_CHECK_OK(mf_shelf_remove_session(s, MF_SLICE("s2")));
-    MF_CHECK_INT(mf_shelf_count(s), N / 2);
+    MF_CHECK_OK(mf_shelf_remove(l.s, l.recs[3].seq));
+    MF_CHECK_INT(mf_shelf_remove(l.s, l.recs[3].seq), MF_ENOTFOUND);
+    MF_CHECK_INT(kit_replace(l.s, l.t, &l.recs[3]), MF_ENOTFOUND);
+    MF_CHECK_OK(mf_shelf_remove_session(l.s, MF_SLICE("s2")));
+    MF_CHECK_INT(mf_shelf_count(l.s), N / 2);
     for (size_t i = 0; i < N; i++) {
-        MF_CHECK_INT(mf_shelf_has(s, recs[i].seq), mf_shelf_has(want, recs[i].seq));
+        MF_CHECK_INT(mf_shelf_has(l.s, l.recs[i].seq),
+                     mf_shelf_has(l.want, l.recs[i].seq));
     }
-    mf_shelf_return(s);
-    MF_CHECK(!mf_shelf_is_lent(s));
-    kit_check_same(want, s, t);
-    mf_shelf_free(want);
-    mf_shelf_free(s);
-    mf_terms_free(t);
+    mf_shelf_return(l.s);
+    MF_CHECK(!mf_shelf_is_lent(l.s));
+    kit_check_same(l.want, l.s, l.t);
+    lending_close(&l);
 }
 
 MF_TEST(shelf_lend, lets_a_new_scan_wait_for_what_stands_in_line)
 {
-    struct mf_terms *t = mf_terms_new();
-    struct kit_rec recs[N];
-    struct mf_shelf *s;
-    struct asker a[3] = {
-        {.w.ready = on_ready}, {.w.ready = on_ready}, {.w.ready = on_ready}};
+    struct lending l;
+    struct asker a[2];
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 2);
-    s = a[0].s = a[1].s = a[2].s = kit_shelf(t, recs, 5, N);
-    MF_CHECK_OK(mf_shelf_lend(s, &a[0].w));
-    MF_CHECK_OK(mf_shelf_lend(s, &a[0].w)); /* two scans at once */
-    MF_CHECK_OK(kit_put(s, t, &recs[5]));
-    MF_CHECK_INT(mf_shelf_lend(s, &a[1].w), MF_EBUSY);
-    MF_CHECK_INT(mf_shelf_lend(s, &a[2].w), MF_EBUSY);
-    mf_shelf_return(s);
+    lending_open(&l, 2, 5);
+    a[0] = a[1] = l.a;
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w)); /* two scans at once */
+    MF_CHECK_OK(kit_put(l.s, l.t, &l.recs[5]));
+    MF_CHECK_INT(mf_shelf_lend(l.s, &a[0].w), MF_EBUSY);
+    MF_CHECK_INT(mf_shelf_lend(l.s, &a[1].w), MF_EBUSY);
+    mf_shelf_return(l.s);
+    MF_CHECK_INT(a[0].n_called, 0);
+    mf_shelf_forget_waiter(l.s, &a[1].w);
+    mf_shelf_forget_waiter(l.s, &a[1].w);
+    mf_shelf_return(l.s);
+    MF_CHECK_INT(a[0].n_called, 1);
+    MF_CHECK_OK(a[0].rc);
     MF_CHECK_INT(a[1].n_called, 0);
-    mf_shelf_forget_waiter(s, &a[2].w);
-    mf_shelf_forget_waiter(s, &a[2].w);
-    mf_shelf_return(s);
-    MF_CHECK_INT(a[1].n_called, 1);
-    MF_CHECK_OK(a[1].rc);
-    MF_CHECK_INT(a[2].n_called, 0);
-    MF_CHECK_INT(mf_shelf_count(s), 6);
-    MF_CHECK(mf_shelf_is_lent(s));
-    mf_shelf_return(s);
-    mf_shelf_free(s);
-    mf_terms_free(t);
+    MF_CHECK_INT(mf_shelf_count(l.s), 6);
+    MF_CHECK(mf_shelf_is_lent(l.s));
+    mf_shelf_return(l.s);
+    lending_close(&l);
 }
 
 MF_TEST(shelf_lend, keeps_a_change_that_found_no_memory_and_says_so)
 {
-    struct mf_terms *t = mf_terms_new();
-    struct kit_rec recs[N];
-    struct mf_shelf *s;
-    struct mf_shelf *want;
-    struct asker a = {.w.ready = on_ready};
+    struct lending l;
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 3);
-    want = kit_shelf(t, recs, 8, N);
-    s = a.s = kit_shelf(t, recs, 6, N);
-    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
-    MF_CHECK_OK(kit_put(s, t, &recs[6]));
+    lending_open(&l, 3, 6);
+    l.want = kit_shelf(l.t, l.recs, 8, N);
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
+    MF_CHECK_OK(kit_put(l.s, l.t, &l.recs[6]));
     mf_test_fail_nth(1);
-    mf_shelf_return(s);
+    mf_shelf_return(l.s);
     mf_test_fail_nth(1);
-    MF_CHECK_INT(mf_shelf_lend(s, &a.w), MF_ENOMEM);
+    MF_CHECK_INT(mf_shelf_lend(l.s, &l.a.w), MF_ENOMEM);
     mf_test_fail_nth(0);
-    MF_CHECK_INT(mf_shelf_count(s), 6);
-    MF_CHECK(mf_shelf_has(s, recs[6].seq));
-    MF_CHECK_OK(kit_put(s, t, &recs[7])); /* behind it */
-    MF_CHECK_INT(mf_shelf_count(s), 6);
-    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
-    MF_CHECK_INT(mf_shelf_count(s), 8);
-    mf_shelf_return(s);
-    kit_check_same(want, s, t);
-    mf_shelf_free(want);
-    mf_shelf_free(s);
-    mf_terms_free(t);
+    MF_CHECK_INT(mf_shelf_count(l.s), 6);
+    MF_CHECK(mf_shelf_has(l.s, l.recs[6].seq));
+    MF_CHECK_OK(kit_put(l.s, l.t, &l.recs[7])); /* behind it */
+    MF_CHECK_INT(mf_shelf_count(l.s), 6);
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
+    MF_CHECK_INT(mf_shelf_count(l.s), 8);
+    mf_shelf_return(l.s);
+    kit_check_same(l.want, l.s, l.t);
+    lending_close(&l);
 }
 
 MF_TEST(shelf_lend, may_be_freed_with_changes_in_line)
 {
-    struct mf_terms *t = mf_terms_new();
-    struct kit_rec recs[N];
-    struct mf_shelf *s = mf_shelf_new(&kit_weights);
-    struct asker a = {.w.ready = on_ready, .s = s};
-    size_t before = mf_shelf_bytes(s);
+    struct lending l;
+    size_t before;
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 4);
-    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
-    MF_CHECK_OK(kit_put(s, t, &recs[1]));
-    MF_CHECK(mf_shelf_bytes(s) > before);
+    lending_open(&l, 4, 0);
+    before = mf_shelf_bytes(l.s);
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
+    MF_CHECK_OK(kit_put(l.s, l.t, &l.recs[1]));
+    MF_CHECK(mf_shelf_bytes(l.s) > before);
     mf_test_fail_nth(1);
-    mf_shelf_return(s);
+    mf_shelf_return(l.s);
     mf_test_fail_nth(0);
-    MF_CHECK_INT(mf_shelf_count(s), 0);
-    mf_shelf_free(s);
-    mf_terms_free(t);
+    MF_CHECK_INT(mf_shelf_count(l.s), 0);
+    lending_close(&l);
 }
 
 /* --- what a store says --- */
@@ -175,112 +177,88 @@ MF_LOOP static int take(struct mf_shelf *s, struct mf_terms *t, const struct kit
 
 MF_TEST(shelf_lend, takes_records_that_are_new_or_other)
 {
-    struct mf_terms *t = mf_terms_new();
-    struct kit_rec recs[N];
-    struct mf_shelf *s;
-    struct mf_shelf *want;
-    struct asker a = {.w.ready = on_ready};
+    struct lending l;
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 5);
-    want = kit_shelf(t, recs, N, N);
     for (int is_lent = 0; is_lent < 2; is_lent++) {
-        s = a.s = mf_shelf_new(&kit_weights);
+        lending_open(&l, 5, 0);
+        l.want = kit_shelf(l.t, l.recs, N, N);
         for (size_t i = 0; i < N; i += 2) {
-            struct kit_rec old = recs[i];
+            struct kit_rec old = l.recs[i];
 
             old.vector += i % 4; /* some are other vectors, some other texts */
             if (i % 3 == 0) {
                 old.text[0] = 'x';
             }
-            MF_CHECK_OK(kit_put(s, t, &old));
+            MF_CHECK_OK(kit_put(l.s, l.t, &old));
         }
-        MF_CHECK_OK(is_lent != 0 ? mf_shelf_lend(s, &a.w) : 0);
+        MF_CHECK_OK(is_lent != 0 ? mf_shelf_lend(l.s, &l.a.w) : 0);
         for (size_t i = 0; i < N; i++) {
-            MF_CHECK_OK(take(s, t, &recs[i]));
+            MF_CHECK_OK(take(l.s, l.t, &l.recs[i]));
         }
         if (is_lent != 0) {
-            mf_shelf_return(s);
+            mf_shelf_return(l.s);
         }
-        kit_check_same(want, s, t);
-        mf_shelf_free(s);
+        kit_check_same(l.want, l.s, l.t);
+        lending_close(&l);
     }
-    mf_shelf_free(want);
-    mf_terms_free(t);
 }
 
 /* Nothing stands in line, so nobody has to wait. */
 MF_TEST(shelf_lend, takes_an_equal_record_without_a_change)
 {
-    struct mf_terms *t = mf_terms_new();
-    struct kit_rec recs[N];
+    struct lending l;
     struct kit_rec other;
-    struct mf_shelf *s;
-    struct asker a = {.w.ready = on_ready};
     size_t bytes;
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 6);
-    s = a.s = kit_shelf(t, recs, N, N);
-    bytes = mf_shelf_bytes(s);
-    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+    lending_open(&l, 6, N);
+    bytes = mf_shelf_bytes(l.s);
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
     for (size_t i = 0; i < N; i++) {
-        MF_CHECK_OK(take(s, t, &recs[i]));
+        MF_CHECK_OK(take(l.s, l.t, &l.recs[i]));
     }
-    MF_CHECK_INT(mf_shelf_bytes(s), bytes);
-    MF_CHECK_OK(mf_shelf_lend(s, &a.w));
-    mf_shelf_return(s);
-    other = recs[9];
+    MF_CHECK_INT(mf_shelf_bytes(l.s), bytes);
+    MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
+    mf_shelf_return(l.s);
+    other = l.recs[9];
     other.is_knowledge = !other.is_knowledge;
-    MF_CHECK_INT(take(s, t, &other), MF_EINVAL);
-    other = recs[9];
+    MF_CHECK_INT(take(l.s, l.t, &other), MF_EINVAL);
+    other = l.recs[9];
     other.vector++;
-    MF_CHECK_OK(take(s, t, &other));
-    MF_CHECK_INT(mf_shelf_lend(s, &a.w), MF_EBUSY);
-    MF_CHECK_OK(take(s, t, &recs[9])); /* not equal to what stands in line */
-    mf_shelf_return(s);
-    mf_shelf_return(s); /* the asker's */
-    MF_CHECK_INT(mf_shelf_count(s), N);
-    mf_shelf_free(s);
-    mf_terms_free(t);
+    MF_CHECK_OK(take(l.s, l.t, &other));
+    MF_CHECK_INT(mf_shelf_lend(l.s, &l.a.w), MF_EBUSY);
+    MF_CHECK_OK(take(l.s, l.t, &l.recs[9])); /* not equal to what stands in line */
+    mf_shelf_return(l.s);
+    mf_shelf_return(l.s); /* the asker's */
+    MF_CHECK_INT(mf_shelf_count(l.s), N);
+    lending_close(&l);
 }
 
 MF_TEST(shelf_lend, takes_an_equal_record_that_a_change_in_line_would_undo)
 {
-    struct mf_terms *t = mf_terms_new();
-    struct kit_rec recs[N];
+    struct lending l;
     struct kit_rec other;
-    struct mf_shelf *s, *want;
-    struct asker a = {.w.ready = on_ready};
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 7);
-    want = kit_shelf(t, recs, N, N);
-    s = a.s = kit_shelf(t, recs, N, N);
-    other = recs[9];
+    lending_open(&l, 7, N);
+    l.want = kit_shelf(l.t, l.recs, N, N);
+    other = l.recs[9];
     other.vector++;
     for (int i = 0; i < 3; i++) {
-        MF_CHECK_OK(mf_shelf_lend(s, &a.w));
+        MF_CHECK_OK(mf_shelf_lend(l.s, &l.a.w));
         if (i == 0) {
-            MF_CHECK_OK(take(s, t, &other));
+            MF_CHECK_OK(take(l.s, l.t, &other));
         } else if (i == 1) {
-            MF_CHECK_OK(mf_shelf_remove(s, recs[9].seq));
+            MF_CHECK_OK(mf_shelf_remove(l.s, l.recs[9].seq));
         } else {
-            MF_CHECK_OK(mf_shelf_remove_session(s, mf_slice_str(recs[9].session)));
+            MF_CHECK_OK(mf_shelf_remove_session(l.s, mf_slice_str(l.recs[9].session)));
         }
         for (size_t k = 0; k < N; k++) {
-            MF_CHECK_OK(take(s, t, &recs[k]));
+            MF_CHECK_OK(take(l.s, l.t, &l.recs[k]));
         }
-        mf_shelf_return(s);
-        MF_CHECK_INT(mf_shelf_count(s), N);
-        kit_check_same(want, s, t);
+        mf_shelf_return(l.s);
+        MF_CHECK_INT(mf_shelf_count(l.s), N);
+        kit_check_same(l.want, l.s, l.t);
     }
-    mf_shelf_free(s);
-    mf_shelf_free(want);
-    mf_terms_free(t);
+    lending_close(&l);
 }
 
 MF_TEST(shelf_lend, takes_the_same_vector_of_another_space)
@@ -306,32 +284,27 @@ MF_TEST(shelf_lend, takes_the_same_vector_of_another_space)
 
 MF_TEST(shelf_lend, takes_no_damaged_record_and_says_when_memory_lacks)
 {
-    struct mf_terms *t = mf_terms_new();
+    struct lending l;
     struct mf_shelf_row bad = {.seq = 1, .rec = MF_SLICE("no record")};
-    struct kit_rec recs[N];
     struct mf_buf rec;
-    struct mf_shelf *s = mf_shelf_new(&kit_weights);
     int rc = MF_ENOMEM;
 
-    (void)state;
-    kit_on_loop();
-    draw(recs, 7);
-    MF_CHECK_INT(mf_shelf_take(s, &bad), MF_ECORRUPT);
-    kit_build(&rec, t, &recs[1]);
+    lending_open(&l, 7, 0);
+    MF_CHECK_INT(mf_shelf_take(l.s, &bad), MF_ECORRUPT);
+    kit_build(&rec, l.t, &l.recs[1]);
     bad = (struct mf_shelf_row){.seq = 10, .rec = mf_slice_of(rec.p, rec.n)};
     for (size_t nth = 1; rc != 0; nth++) {
         mf_test_fail_nth(nth);
-        rc = mf_shelf_take(s, &bad);
+        rc = mf_shelf_take(l.s, &bad);
         mf_test_fail_nth(0);
         MF_CHECK(rc == 0 || rc == MF_ENOMEM);
-        MF_CHECK_INT(mf_shelf_has(s, 10), rc == 0);
+        MF_CHECK_INT(mf_shelf_has(l.s, 10), rc == 0);
     }
     mf_test_fail_nth(1);
-    MF_CHECK_OK(mf_shelf_take(s, &bad)); /* equal: needs none */
+    MF_CHECK_OK(mf_shelf_take(l.s, &bad)); /* equal: needs none */
     mf_test_fail_nth(0);
     mf_buf_fini(&rec);
-    mf_shelf_free(s);
-    mf_terms_free(t);
+    lending_close(&l);
 }
 
 /* --- a worker scans while the loop goes on --- */
