@@ -5,7 +5,7 @@
 
 1. One text a request, 64 connections, all texts different and no cache: texts a second by
    /v1/embeddings and /embed, in turn with the encoder alone on two threads (embed_rate),
-   whose texts are pieces already.
+   before and after, whose texts are pieces already.
 2. A hundred requests for one text at once: how often the encoder ran.
 3. One interactive connection, its latency alone and while requests of 32 texts keep both
    cores busy, in turn.
@@ -135,19 +135,23 @@ def check_length(port, texts, n_pieces):
 
 
 def measure_rates(server, alone, loads, v):
+    """The encoder alone runs before and after each load: a machine that slows down, or
+    others on it, weigh on both."""
     cells = {key: [] for key in loads}
     alones = {n: [] for n in LENGTHS}
     for i in range(ROUNDS + 1):
+        if i == 1:  # what was before is warming up
+            cells = {key: [] for key in loads}
+            alones = {n: [] for n in LENGTHS}
         for n in LENGTHS:
             alones[n].append(alone.rate(n, SECONDS / 2))
             for path in PATHS:
                 cpu = server.cpu_s()
                 rate, p50, p99 = Load.end(loads[path, n].start(server.port, SECONDS))
                 cpu_us = (server.cpu_s() - cpu) / (rate * SECONDS) * 1e6
-                cells[path, n].append((rate, p50, p99, cpu_us, rate / alones[n][-1][0]))
-        if i == 0:  # warm
-            cells = {key: [] for key in loads}
-            alones = {n: [] for n in LENGTHS}
+                alones[n].append(alone.rate(n, SECONDS / 2))
+                around = (alones[n][-2][0] + alones[n][-1][0]) / 2
+                cells[path, n].append((rate, p50, p99, cpu_us, rate / around))
     print(f"{'':18}{'pieces':>7} {'texts/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'CPU us a text':>14}"
           f"{'TEI texts/s':>12}")
     for n in LENGTHS:
