@@ -3,29 +3,8 @@
 
 #include <string.h>
 
-#define TILE    8U
-#define ONE     0x3f80U /* 1.0 */
-#define QUIET   0x40U   /* the bit that keeps a NaN one when its low half is cut off */
-#define EXP_ALL 0x7f800000U
-
-uint16_t mf_npu_bf16(float v)
-{
-    uint32_t bits, rounded;
-
-    memcpy(&bits, &v, sizeof(bits));
-    rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-    /* Both are computed and one is taken: so the loops below become vector code. */
-    return (uint16_t)((bits & ~0x80000000U) > EXP_ALL ? (bits >> 16) | QUIET : rounded);
-}
-
-float mf_npu_float(uint16_t v)
-{
-    uint32_t bits = (uint32_t)v << 16;
-    float f;
-
-    memcpy(&f, &bits, sizeof(f));
-    return f;
-}
+#define TILE 8U
+#define ONE  0x3f80U /* 1.0 */
 
 size_t mf_npu_pack_at(enum mf_npu_layout layout, MF_UNUSED uint32_t k, uint32_t n,
                       uint32_t row, uint32_t col)

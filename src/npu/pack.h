@@ -20,6 +20,8 @@
 #include "base/base.h"
 #include "npu/manifest.h"
 
+#include <string.h>
+
 /* k x n bf16 in `layout` from k x n floats, ld a row. */
 MF_ANY void mf_npu_pack_weight(uint16_t *to, enum mf_npu_layout layout, uint32_t k,
                                uint32_t n, const float *w, size_t ld);
@@ -29,7 +31,28 @@ MF_ANY size_t mf_npu_pack_at(enum mf_npu_layout layout, uint32_t k, uint32_t n,
 /* rows x k bf16 from rows x k_used floats; has_bias: column k_used is 1. */
 MF_ANY void mf_npu_pack_rows(uint16_t *to, uint32_t k, const float *x, size_t rows,
                              uint32_t k_used, bool has_bias);
-MF_ANY uint16_t mf_npu_bf16(float v);
-MF_ANY float mf_npu_float(uint16_t v);
+
+/* Here, so that loops over them become vector code. */
+static inline uint16_t mf_npu_bf16(float v)
+{
+    const uint32_t infinite = 0x7f800000U;
+    const uint32_t quiet = 0x40U; /* keeps a NaN one when its low half is cut off */
+    uint32_t bits, rounded;
+
+    memcpy(&bits, &v, sizeof(bits));
+    rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    /* Both are computed and one is taken. */
+    return (uint16_t)((bits & ~0x80000000U) > infinite ? (bits >> 16) | quiet
+                                                       : rounded);
+}
+
+static inline float mf_npu_float(uint16_t v)
+{
+    uint32_t bits = (uint32_t)v << 16;
+    float f;
+
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
 
 #endif
