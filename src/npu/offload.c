@@ -7,6 +7,7 @@
 #include "npu/clock.h"
 #include "npu/offload_in.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -98,16 +99,18 @@ static bool is_usable(struct mf_npu_offload *o)
 
 /* The job that begins now. Looks become fewer with what they have seen: so of all that
  * an ageing device computed since it was opened, little was computed since the last
- * look. */
+ * look. Pauses differ, so that each product of a model has its turn: all have the same
+ * number of them. */
 static bool is_looked_at(struct mf_npu_offload *o)
 {
     uint64_t age = o->n_jobs - o->young_from;
     uint64_t every = mf_min((uint64_t)o->conf.check_every, age / MF_NPU_LOOK_SHARE);
+    uint64_t sooner = (o->n_jobs * 0x9e3779b97f4a7c15U >> 32) % (every / 8 + 1);
 
     if (!o->has_begun || o->conf.check_every == 0 || o->n_jobs - o->last_look < every) {
         return false;
     }
-    o->last_look = o->n_jobs;
+    o->last_look = o->n_jobs - sooner;
     return true;
 }
 
@@ -238,27 +241,20 @@ MF_WORKER static void device_end(void *arg, void *slot)
 }
 
 /* False: it was lost since the batch began. */
-static bool count_job(struct mf_npu_offload *o, uint64_t *nth, bool *look)
+static bool count_job(struct mf_npu_offload *o, struct product *p, uint64_t *nth,
+                      bool *look)
 {
+    uint32_t k = p->rig->role[p->call->role].k;
     bool may;
 
     pthread_mutex_lock(&o->lock);
     may = is_usable(o);
     *nth = may ? ++o->n_jobs : 0;
     *look = may && is_looked_at(o);
+    p->bound = o->has_begun ? mf_sums_bound(o->worst_sum, k) : MF_NPU_SUM_MEASURED;
     o->n_on_cpu += may ? 0 : 1;
     pthread_mutex_unlock(&o->lock);
     return may;
-}
-
-static bool is_finite(const float *v, size_t n)
-{
-    float sum = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        sum += v[i] * 0.0F;
-    }
-    return sum == 0;
 }
 
 static int check_row(struct mf_npu_offload *o, const struct product *p, uint64_t nth,
@@ -283,18 +279,21 @@ static int check_row(struct mf_npu_offload *o, const struct product *p, uint64_t
                                     p->call->layer, cosine, max_abs_err);
 }
 
-/* What the device gave, looked at before it is used. */
-static int judge(const struct product *p, struct mf_npu_err *err)
+/* What the device gave, before it is used. While it is measured that tells how near it
+ * comes with this model. */
+static int judge(struct mf_npu_offload *o, const struct product *p,
+                 struct mf_npu_err *err)
 {
-    if (!mf_product_is_finite(p)) {
-        size_t n = p->call->rows * p->rig->role[p->call->role].k;
+    double worst;
+    int rc = mf_sums_check(p, &worst, err);
 
-        return is_finite(p->call->x, n)
-                   ? mf_npu_err_set(err, MF_ECORRUPT, "what is no number in layer %u",
-                                    p->call->layer)
-                   : mf_npu_err_set(err, MF_EINVAL, "it was given what is no number");
+    pthread_mutex_lock(&o->lock);
+    o->n_bad += rc == MF_ECORRUPT ? 1 : 0;
+    if (rc == 0 && !o->has_begun) {
+        o->worst_sum = fmax(o->worst_sum, worst);
     }
-    return 0;
+    pthread_mutex_unlock(&o->lock);
+    return rc;
 }
 
 MF_WORKER static int device_linear(void *arg, void *slot,
@@ -314,12 +313,12 @@ MF_WORKER static int device_linear(void *arg, void *slot,
         pthread_mutex_unlock(&o->lock);
         return rc;
     }
-    if (!count_job(o, &nth, &look)) {
+    if (!count_job(o, &p, &nth, &look)) {
         return MF_EUNAVAILABLE;
     }
     rc = mf_product_run(&p, mf_npu_now_ns() + (int64_t)o->conf.deadline_ms * 1000000,
                         &err);
-    rc = rc == 0 ? judge(&p, &err) : rc;
+    rc = rc == 0 ? judge(o, &p, &err) : rc;
     rc = rc == 0 && look ? check_row(o, &p, nth, &err) : rc;
     if (rc == 0) {
         mf_product_finish(&p);
@@ -466,6 +465,7 @@ static int init(struct mf_npu_offload *o, struct mf_encoder *e,
     }
     mf_dep_init(&o->dep, &dep);
     o->state = MF_NPU_PROBING;
+    o->worst_sum = -1;
     return failed ? MF_ENOMEM : 0;
 }
 

@@ -5,13 +5,16 @@
  * attention and norms of the other), routing by a measured break-even, canary.
  *
  * A batch of fewer rows than the break-even, a shape without a program, a full line, a
- * failed or late job: that product is computed on the CPU; nobody sees an error. Now
- * and then one row of a result is compared with the CPU's before it is used: of every
- * job at first, and after 2 * MF_NPU_LOOK_SHARE jobs as seldom as a
- * MF_NPU_LOOK_SHARE-th of the device's age in jobs, at the most `check_every`. It is
- * young again when it was opened or restored or failed a job. Beyond the bound the
- * device is LOST and the product is done again on the CPU; what was computed since the
- * look before is in use.
+ * failed or late job: that product is computed on the CPU; nobody sees an error.
+ *
+ * Each result is checked before it is used: all its rows by their sums (of products
+ * with GELU: by some columns, offload_sums.c), within what was measured at open; and
+ * now and then one row in all its columns by the CPU's (a look): of every job at first,
+ * and after 2 * MF_NPU_LOOK_SHARE jobs as seldom as a MF_NPU_LOOK_SHARE-th of the
+ * device's age in jobs, at the most `check_every`. It is young again when it was opened
+ * or restored or failed a job. Beyond the bound the device is LOST and the product is
+ * done again on the CPU. What only looks see may have been in use since the look
+ * before: wrong columns of a product with GELU.
  *
  * A device that is lost for its numbers, or whose jobs fail one after the other, is
  * closed here, and opened and verified again with growing pauses (mf_dep). One that is

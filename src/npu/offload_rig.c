@@ -152,9 +152,10 @@ static int load_dense(struct rig *r, const struct mf_encoder *e, uint32_t layer,
     }
     MF_ASSERT(d.k == role->k && d.n == role->n);
     padded = pad_weight(role, d.w, d.bias);
+    rc = padded == NULL ? MF_ENOMEM : mf_sums_make(r, role, &d, &dense->sums);
     mf_free(d.w);
-    rc = padded != NULL ? load_padded(r, role, dense, padded, err)
-                        : mf_npu_err_set(err, MF_ENOMEM, "no memory for weights");
+    rc = rc == 0 ? load_padded(r, role, dense, padded, err)
+                 : mf_npu_err_set(err, rc, "no memory for weights");
     mf_free(padded);
     if (role->has_bias_row) {
         mf_free(d.bias);
@@ -166,8 +167,11 @@ static int load_dense(struct rig *r, const struct mf_encoder *e, uint32_t layer,
 
 static int load_all(struct rig *r, const struct mf_encoder *e, struct mf_npu_err *err)
 {
-    int rc = 0;
+    int rc = mf_sums_open(r);
 
+    if (rc < 0) {
+        return mf_npu_err_set(err, rc, "no memory for weights");
+    }
     for (uint32_t i = 0; rc == 0 && i < r->n_layers * MF_DENSE_ROLES; i++) {
         enum mf_dense_role role = (enum mf_dense_role)(i % MF_DENSE_ROLES);
 
@@ -191,6 +195,11 @@ static int make_slots(struct rig *r, struct mf_npu_err *err)
         struct rig_slot *s = &r->slot[i];
 
         s->rig = r;
+        s->sum = mf_array(r->slot_rows, sizeof(*s->sum));
+        s->row = mf_array(k + 1, sizeof(*s->row));
+        if (s->sum == NULL || s->row == NULL) {
+            return mf_npu_err_set(err, MF_ENOMEM, "no memory for rows");
+        }
         rc = r->backend->mem_new(r->dev, MF_NPU_MEM_IN,
                                  r->slot_rows * k * sizeof(uint16_t), &s->a, err);
         if (rc == 0) {
@@ -311,11 +320,15 @@ void mf_rig_close(struct rig *r)
     for (size_t i = 0; i < (size_t)r->n_layers * MF_DENSE_ROLES; i++) {
         put(r, r->dense[i].w);
         mf_free(r->dense[i].bias);
+        mf_sums_free(&r->dense[i].sums);
     }
     for (int i = 0; i < MF_NPU_SLOTS; i++) {
         put(r, r->slot[i].a);
         put(r, r->slot[i].c);
+        mf_free(r->slot[i].sum);
+        mf_free(r->slot[i].row);
     }
+    mf_free(r->sign);
     if (r->dev != NULL) {
         r->backend->close(r->dev);
     }

@@ -1,6 +1,6 @@
 if(TARGET mf_npu)
   mf_test(npu_twin SOURCES unit/test_npu_twin.c DEPENDS npu)
-  foreach(part offload offload_faults)
+  foreach(part offload offload_faults offload_sums offload_wrong)
     mf_test(npu_${part} SOURCES unit/test_npu_${part}.c unit/offload_kit.c
             unit/encoder_kit.c DEPENDS npu)
   endforeach()
