@@ -15,7 +15,8 @@ struct far {
     struct mf_list refused; /* to be answered at the end of this turn */
     struct mf_list held;
     size_t n_asked[MF_STORE_LOAD_ROUNDS + 1];
-    uint32_t space; /* of the rows */
+    uint32_t space;   /* of the rows */
+    const char *away; /* whose rows; NULL: nobody's */
     bool is_cut, is_stalled, has_failed, is_closing;
     mf_store_closed_fn closed;
     void *closed_arg;
@@ -31,6 +32,40 @@ static bool is_first_step(const struct mf_store_walk *w)
     return w->user_id.n == 0 && w->seq == 0 && !w->in_knowledge;
 }
 
+/* What is to be stored has rows of the part that is away, or its parts are asked for.
+ */
+static bool is_of_parts(const struct far *f, const struct mf_store_req *req)
+{
+    const struct mf_store_write *w;
+
+    if (f->away == NULL || req->op != MF_STORE_WRITE_ROUNDS) {
+        return false;
+    }
+    w = mf_container_of((struct mf_store_req *)(uintptr_t)req, struct mf_store_write,
+                        req);
+    for (size_t i = 0; i < w->n_rows; i++) {
+        if (mf_slice_is(w->rows[i].user_id, f->away)) {
+            return true;
+        }
+    }
+    return w->parts != NULL;
+}
+
+static void answer_parts(const struct far *f, struct mf_store_req *req)
+{
+    struct mf_store_write *w = mf_container_of(req, struct mf_store_write, req);
+
+    if (w->parts == NULL) {
+        w->is_part_away = true;
+        req->rc = MF_EUNAVAILABLE;
+        (void)mf_err_set(&req->err, req->rc, FAR_STORE_WHY);
+        return;
+    }
+    for (size_t i = 0; i < w->n_rows; i++) {
+        w->parts[i] = mf_slice_is(w->rows[i].user_id, f->away);
+    }
+}
+
 /* Whether it was answered here. */
 static bool answer_here(struct far *f, struct mf_store_req *req)
 {
@@ -40,6 +75,10 @@ static bool answer_here(struct far *f, struct mf_store_req *req)
         f->has_failed = true;
         req->rc = f->is_closing ? MF_ECANCELED : MF_EUNAVAILABLE;
         (void)mf_err_set(&req->err, req->rc, FAR_STORE_WHY);
+        return true;
+    }
+    if (is_of_parts(f, req)) {
+        answer_parts(f, req);
         return true;
     }
     if (req->op != MF_STORE_MARK_FOREIGN) {
@@ -106,7 +145,8 @@ MF_LOOP static int far_submit(struct mf_store *s, struct mf_store_req *req)
         return MF_ECLOSED;
     }
     f->n_asked[req->op]++;
-    if (!f->is_cut && !f->is_stalled && req->op != MF_STORE_MARK_FOREIGN) {
+    if (!f->is_cut && !f->is_stalled && req->op != MF_STORE_MARK_FOREIGN &&
+        !is_of_parts(f, req)) {
         req->store = f->near;
         return f->near->ops->submit(f->near, req);
     }
@@ -167,6 +207,11 @@ void mf_far_store_stall(struct mf_store *s, bool is_stalled)
 {
     far_of(s)->is_stalled = is_stalled;
     mf_loop_at_turn_end(s->loop, &far_of(s)->hook);
+}
+
+void mf_far_store_part_away(struct mf_store *s, const char *user_id)
+{
+    far_of(s)->away = user_id;
 }
 
 size_t mf_far_store_n_asked(const struct mf_store *s, enum mf_store_op op)

@@ -29,6 +29,18 @@ MF_LOOP static void come_back(struct rig *r)
     mf_flush_kick(r->flush);
 }
 
+/* All parts are back: so many of the writes until `n_settled` are urgent. */
+MF_LOOP static void check_urgent_on_the_way_back(struct rig *r, size_t n_urgent,
+                                                 size_t n_settled)
+{
+    size_t n_before = rig_stats(r)->n_urgent, n_writes = rig_stats(r)->n_writes;
+
+    come_back(r);
+    rig_settle(r, n_settled);
+    MF_CHECK_INT(rig_stats(r)->n_writes - n_writes, 1);
+    MF_CHECK_INT(rig_stats(r)->n_urgent - n_before, n_urgent);
+}
+
 /* Jobs of both parts that share a batch. */
 MF_LOOP static void add_both(struct rig *r, uint64_t seq)
 {
@@ -136,6 +148,35 @@ MF_TEST(flush_aside, who_asks_learns_that_an_entry_stands_aside)
     rig_close(r);
 }
 
+/* Somebody waits for one of those that stand aside: the batch it joined goes before
+ * what nobody waits for, and so does what was divided from such a batch. */
+MF_TEST(flush_aside, who_waits_makes_the_batch_urgent_that_takes_his_round_in)
+{
+    struct rig *r = open_without_b(HOUR_MS);
+
+    (void)rig_job(r, "b1", 1, MF_FLUSH_NORMAL);
+    rig_turn(r, 20);
+    MF_CHECK_INT(mf_flush_n_aside(r->flush), 1);
+    (void)rig_job(r, "b1", 2, MF_FLUSH_CRITICAL);
+    rig_turn(r, 20);
+    MF_CHECK_INT(mf_flush_n_aside(r->flush), 2);
+    check_urgent_on_the_way_back(r, 1, 2);
+    rig_close(r);
+}
+
+MF_TEST(flush_aside, what_is_divided_from_an_urgent_batch_is_urgent)
+{
+    struct rig *r = open_without_b(HOUR_MS);
+
+    (void)rig_job(r, "a1", 1, MF_FLUSH_CRITICAL);
+    (void)rig_job(r, "b1", 2, MF_FLUSH_CRITICAL);
+    rig_settle(r, 1);
+    rig_turn(r, 20);
+    MF_CHECK_INT(mf_flush_n_aside(r->flush), 1);
+    check_urgent_on_the_way_back(r, 1, 2);
+    rig_close(r);
+}
+
 MF_TEST(flush_aside, poison_among_what_comes_back_is_parked_alone)
 {
     struct rig *r = open_without_b(HOUR_MS);
@@ -150,6 +191,24 @@ MF_TEST(flush_aside, poison_among_what_comes_back_is_parked_alone)
     rig_settle(r, 8);
     MF_CHECK_INT(r->n_parked, 1);
     MF_CHECK_INT(r->parked_seqs[0], 4);
+    rig_close(r);
+}
+
+/* What is split off the batch that goes to see belongs to the part, too. */
+MF_TEST(flush_aside, all_of_the_part_follows_when_the_first_of_it_is_poison)
+{
+    struct rig *r = open_without_b(HOUR_MS);
+
+    for (uint64_t seq = 1; seq <= 15; seq++) { /* more than a batch */
+        (void)rig_job(r, "b1", seq, MF_FLUSH_NORMAL);
+    }
+    rig_turn(r, 40);
+    MF_CHECK_INT(mf_flush_n_aside(r->flush), 15);
+    mf_fake_store_poison(r->store, "m1");
+    come_back(r);
+    rig_settle(r, 15);
+    MF_CHECK_INT(r->n_parked, 1);
+    MF_CHECK_INT(r->parked_seqs[0], 1);
     rig_close(r);
 }
 
