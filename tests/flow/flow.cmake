@@ -8,3 +8,5 @@ target_link_libraries(mf_enginekit PUBLIC mf_engine mf_fakemodel mf_looptest mf_
 foreach(name engine_embed engine_store engine_again engine_backlog)
   mf_test(${name} SOURCES flow/test_${name}.c DEPENDS enginekit LABEL flow)
 endforeach()
+# The flush's records are made when the test says so.
+target_link_options(test_engine_backlog PRIVATE -Wl,--wrap=mf_record_build)
