@@ -151,7 +151,8 @@ def check_found(talk, rounds):
     message whose vector is not there yet ranks behind the noise of all the others."""
     for r in rounds:
         for number, message in zip(r.numbers, r.ids):
-            hits = talk.query(r.session.user, rare(number), top_k=5, store_type="keyword")
+            hits = talk.query_whole(r.session.user, rare(number), top_k=5,
+                                    store_type="keyword")
             same = [h for h in hits if h["content"] == text_of(number)]
             assert [h["id"] for h in same] == [message], (
                 f"{number} ({message}) is found {len(same)} times: {hits}")

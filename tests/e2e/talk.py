@@ -131,6 +131,16 @@ class Talk:
         return self.verb(200, "POST", f"/users/{user}/query",
                          {"query": text, "top_k": top_k, **more})["results"]
 
+    def query_whole(self, user, text, seconds=60, **more):
+        """Asked until the answer says no more that the store was too late for a part."""
+        end = time.monotonic() + seconds
+        while True:
+            answer = self.verb(200, "POST", f"/users/{user}/query", {"query": text, **more})
+            if not answer.get("partial"):
+                return answer["results"]
+            assert time.monotonic() < end, f"still partial after {seconds} s"
+            time.sleep(0.05)
+
     def found(self, user, text, **more):
         """ids of what a query finds"""
         return [r["id"] for r in self.query(user, text, **more)]

@@ -131,7 +131,7 @@ class Lane(threading.Thread):
 
 
 def check_found(talk, user, number, message):
-    hits = talk.query(user, rare(number), top_k=5, store_type="keyword")
+    hits = talk.query_whole(user, rare(number), top_k=5, store_type="keyword")
     same = [h["id"] for h in hits if h["content"] == text_of(number)]
     assert same == [message], f"{number} ({message}) is found {len(same)} times: {hits}"
 
