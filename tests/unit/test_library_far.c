@@ -290,6 +290,31 @@ MF_TEST(library, passes_over_a_damaged_record)
     kit_close(&k);
 }
 
+MF_TEST(library, keeps_a_shelf_in_memory_that_is_given_a_damaged_record)
+{
+    struct kit k;
+    struct kit_scan q;
+    struct mf_buf bad;
+    uint64_t seq;
+
+    kit_open(&k);
+    kit_store(&k, "u1", kit_add(&k, "u1", 1, "a zebra has stripes"));
+    kit_scan(&k, &q, "u1", "zebra");
+    kit_forget(&q);
+    seq = kit_add(&k, "u1", 1, "my zebra eats grass");
+    mf_buf_init(&bad);
+    mf_buf_add_str(&bad, "no record");
+    MF_CHECK_OK(
+        mf_entry_set_record(k.buffers, kit_msg(&k, "u1", seq), &bad, NULL, false));
+    kit_scan(&k, &q, "u1", "zebra"); /* puts it, or not */
+    MF_CHECK_INT(q.s.n_hits, 1);
+    MF_CHECK(!q.s.is_partial);
+    kit_forget(&q);
+    kit_store(&k, "u1", seq);
+    MF_CHECK_INT(mf_library_n_shelves(k.lib), 1);
+    kit_close(&k);
+}
+
 /* ---- bounds and the end ---- */
 
 MF_TEST(library, says_busy_when_too_many_scans_are_in_line)
