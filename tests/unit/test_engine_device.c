@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* embed.device and embed.npu.*: what is opened, what is refused, what is gone without.
  */
+#include "engine/engine.h"
 #include "engine/model_choice.h"
 #include "lib/loop_fixture.h"
 #include "lib/mf_test.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 /* The helper process is this program: so the environment tells its twin to lie. */
 #define LIES "MF_TEST_TWIN_LIES"
@@ -103,6 +105,34 @@ MF_TEST(engine_device, the_simulated_one_serves_and_says_so)
     MF_CHECK_INT(r.min_rows, 1);
     MF_CHECK(r.agreement > 0.9999);
     MF_CHECK_INT(t.m->info.space_id, space);
+    bench_close(&t);
+}
+
+static void on_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void on_fatal(const struct mf_err *err, MF_UNUSED void *arg)
+{
+    fail_msg("fatal: %s", err->msg);
+}
+
+MF_TEST(engine_device, its_process_has_ended_when_the_engine_is_closed)
+{
+    struct mf_engine_events events = {.fatal = on_fatal};
+    bool is_closed = false;
+    struct mf_engine *e;
+    struct bench t;
+
+    bench_open(&t, true);
+    set(&t, "embed.npu.simulated", "true");
+    set(&t, "embed.npu.min_rows", "1");
+    MF_CHECK_OK(mf_engine_open(&e, t.l, &t.k.c, NULL, &events, &t.err));
+    MF_CHECK_INT(waitpid(-1, NULL, WNOHANG), 0); /* it runs */
+    mf_engine_close(e, on_closed, &is_closed);
+    mf_loop_fixture_wait(t.l, &is_closed);
+    MF_CHECK_INT(waitpid(-1, NULL, WNOHANG), -1); /* none is there any more */
     bench_close(&t);
 }
 
