@@ -11,8 +11,9 @@
 #include <math.h>
 #include <string.h>
 
-#define ROWS_MAX 600
-#define WIDE_MAX 1536
+#define ROWS_MAX    600
+#define WIDE_MAX    1536
+#define PATIENCE_NS 60000000000 /* a thread sanitizer may watch */
 
 /* ---- one product ---- */
 
@@ -78,7 +79,7 @@ static void multiply(enum mf_dense_role role, size_t rows, float scale)
                               .call = &desk.call,
                               .bound = mf_sums_bound(0, role_at()->k)};
     MF_CHECK_OK(mf_product_plan(&desk.p));
-    MF_CHECK_OK(mf_product_run(&desk.p, mf_npu_now_ns() + 3000000000, &err));
+    MF_CHECK_OK(mf_product_run(&desk.p, mf_npu_now_ns() + PATIENCE_NS, &err));
 }
 
 static int judge(void)
@@ -285,7 +286,7 @@ MF_TEST(npu_offload_sums, what_was_given_no_number_is_no_fault_of_the_device)
 
         multiply((enum mf_dense_role)role, 21, 1);
         desk.x[5] = role % 2 == 0 ? NAN : INFINITY;
-        MF_CHECK_OK(mf_product_run(&desk.p, mf_npu_now_ns() + 3000000000, &err));
+        MF_CHECK_OK(mf_product_run(&desk.p, mf_npu_now_ns() + PATIENCE_NS, &err));
         MF_CHECK_INT(judge(), MF_EINVAL);
     }
     desk_close();
@@ -309,7 +310,7 @@ static void check_odd_rows(enum mf_dense_role role, float scale)
         desk.x[3 * k + i] *= 0.001F;
         desk.x[4 * k + i] = fabsf(desk.x[4 * k + i]);
     }
-    MF_CHECK_OK(mf_product_run(&desk.p, mf_npu_now_ns() + 3000000000, &err));
+    MF_CHECK_OK(mf_product_run(&desk.p, mf_npu_now_ns() + PATIENCE_NS, &err));
     MF_CHECK_OK(judge());
 }
 
