@@ -122,6 +122,7 @@ static struct mf_npu_offload_conf spoilt(void)
     altered.submit = submit_noted;
     altered.wait = wait_spoilt;
     conf.backend = &altered;
+    conf.deadline_ms = 60000; /* a thread sanitizer may watch */
     conf.first_backoff_ms = conf.max_backoff_ms = 3600000;
     return conf;
 }
