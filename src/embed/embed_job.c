@@ -269,6 +269,10 @@ MF_WORKER static void hand_over(struct mf_embed_job *job, struct mf_embed_slot *
     t->passage_vectors = p->vectors;
     t->passage_spans = p->spans;
     t->n_passages = p->n;
+    if (p->n == 0) {
+        job->judged_cost += t->cost;
+        job->judged_tokens += t->n_tokens;
+    }
     if (is_lent) {
         t->vector = vector;
     } else {

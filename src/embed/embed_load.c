@@ -8,6 +8,7 @@
 #define OLD_SHARE       (15.0 / 16)
 #define MAX_COST        (UINT32_MAX / 2)
 #define MAX_MS          1e15
+#define MAX_STRETCH     2.0
 
 uint32_t mf_embed_cost(const struct mf_model_info *info, struct mf_slice text,
                        bool wants_passages)
@@ -38,4 +39,17 @@ uint64_t mf_embed_rate_ms(const struct mf_embed_rate *r, uint64_t tokens,
     }
     return (uint64_t)fmin(ceil((double)tokens * r->us / r->tokens / permits / 1000),
                           MAX_MS);
+}
+
+void mf_embed_rate_learn(struct mf_embed_rate *r, uint64_t estimated, uint64_t real)
+{
+    r->estimated = r->estimated * OLD_SHARE + (double)estimated;
+    r->real = r->real * OLD_SHARE + (double)real;
+}
+
+size_t mf_embed_rate_budget(const struct mf_embed_rate *r, size_t tokens)
+{
+    double stretch = r->real > 0 ? r->estimated / r->real : 1;
+
+    return (size_t)((double)tokens * fmin(fmax(stretch, 1), MAX_STRETCH));
 }

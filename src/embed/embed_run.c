@@ -130,6 +130,7 @@ MF_LOOP static void judge(struct mf_embed *e, const struct mf_embed_job *job)
         note_success(e);
         if (job->n_rows == job->n) {
             mf_embed_rate_add(&e->rate, job->cost, job->took_us);
+            mf_embed_rate_learn(&e->rate, job->judged_cost, job->judged_tokens);
         }
     } else if (job->n_rows > 0 || !mf_dep_is_up(&e->dep)) {
         note_failure(e); /* or the probe did not take place */
@@ -222,7 +223,9 @@ MF_LOOP static size_t next_batch(struct mf_embed *e, struct mf_embed_task **task
     struct mf_embed_limits lim = {
         .texts = mf_dep_is_up(&e->dep) ? info->batch_texts : 1,
         .bytes = info->batch_bytes,
-        .tokens = info->batch_tokens == 0 ? SIZE_MAX : info->batch_tokens,
+        .tokens = info->batch_tokens == 0
+                      ? SIZE_MAX
+                      : mf_embed_rate_budget(&e->rate, info->batch_tokens),
         .background_tokens = is_shared(e) ? BESIDE_URGENT_TOKENS : 0,
         .only_urgent = e->paused};
 

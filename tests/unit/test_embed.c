@@ -180,15 +180,35 @@ MF_TEST(embed, bounds_batches_by_estimated_tokens)
 
     fix_open(&f, &(struct mf_fake_config){.batch_texts = 9, .batch_tokens = 9},
              &plain_config);
-    MF_CHECK_OK(submit(&f, &k[0], "four", MF_ORDINARY)); /* 4 / 4 + 2 */
-    MF_CHECK_OK(submit(&f, &k[1], "four", MF_ORDINARY));
-    MF_CHECK_OK(submit(&f, &k[2], "four", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[0], "f o r", MF_ORDINARY)); /* 5 / 4 + 2 */
+    MF_CHECK_OK(submit(&f, &k[1], "f o r", MF_ORDINARY));
+    MF_CHECK_OK(submit(&f, &k[2], "f o r", MF_ORDINARY));
     MF_CHECK_OK(submit(&f, &k[3], "a text of thirty-two characters.", MF_ORDINARY));
     MF_CHECK_OK(submit(&f, &k[4], "more", MF_ORDINARY));
     run_until_done(&f, &k[4]);
     run_until_done(&f, &k[3]);
     MF_CHECK_STR(mf_fake_counts(f.fake).order, "fam");
     MF_CHECK_INT(mf_fake_counts(f.fake).max_batch, 3);
+    fix_close(&f);
+}
+
+MF_TEST(embed, fills_batches_by_the_tokens_that_texts_turned_out_to_have)
+{
+    struct mf_fake_config config = {.batch_texts = 99, .batch_tokens = 12};
+    struct fix f;
+    struct task k[10];
+
+    fix_open(&f, &config, &plain_config);
+    for (unsigned i = 0; i < 10; i++) {
+        MF_CHECK_OK(submit(&f, &k[i], "sixteen letters.", MF_ORDINARY)); /* cost 6 */
+        if (i == 1) {
+            run_until_done(&f, &k[1]);
+            MF_CHECK_INT(mf_fake_counts(f.fake).max_batch, 2);
+        }
+    }
+    run_until_done(&f, &k[9]);
+    MF_CHECK_INT(mf_fake_counts(f.fake).calls, 3); /* two words each: 4 and 4 */
+    MF_CHECK_INT(mf_fake_counts(f.fake).max_batch, 4);
     fix_close(&f);
 }
 

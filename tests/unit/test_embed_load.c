@@ -62,6 +62,25 @@ MF_TEST(embed_load, follows_a_model_that_became_slower)
     MF_CHECK(mf_embed_rate_ms(&r, 10000, 1) > 390);
 }
 
+MF_TEST(embed_load, stretches_a_batch_of_texts_that_have_less_tokens_than_estimated)
+{
+    struct mf_embed_rate r = {0};
+
+    MF_CHECK_INT(mf_embed_rate_budget(&r, 512), 512);
+    mf_embed_rate_learn(&r, 300, 200);
+    MF_CHECK_INT(mf_embed_rate_budget(&r, 512), 768);
+    for (size_t i = 0; i < 100; i++) {
+        mf_embed_rate_learn(&r, 900, 200);
+    }
+    MF_CHECK_INT(mf_embed_rate_budget(&r, 512), 1024); /* at most twice */
+    for (size_t i = 0; i < 100; i++) {
+        mf_embed_rate_learn(&r, 100, 200);
+    }
+    MF_CHECK_INT(mf_embed_rate_budget(&r, 512), 512); /* never less */
+    mf_embed_rate_learn(&r, 0, 0);                    /* harmless */
+    MF_CHECK_INT(mf_embed_rate_budget(&r, 512), 512);
+}
+
 /* ---- what embed says ---- */
 
 MF_TEST(embed_load, counts_what_would_go_before_a_new_task)
