@@ -48,10 +48,12 @@ struct mf_embed_job {
     uint64_t took_us;
     uint64_t cost; /* estimated tokens */
     uint64_t judged_cost,
-        judged_tokens;  /* of its texts without passages that went well */
-    uint64_t oldest_ms; /* when the first of its tasks was submitted */
-    size_t bytes;       /* of its tasks' texts */
-    bool yields;        /* no urgent task waited when it was made */
+        judged_tokens;   /* of its texts without passages that went well */
+    uint64_t oldest_ms;  /* when the first of its tasks was submitted */
+    size_t bytes;        /* of its tasks' texts */
+    bool yields;         /* no urgent task waited when it was made */
+    bool is_half;        /* of one that failed: nothing else goes with it */
+    unsigned urgent_run; /* of the order, before it was taken */
     enum mf_urgency urgency;
     bool timed_out;
     int batch_rc; /* the whole batch failed */

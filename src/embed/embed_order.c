@@ -147,8 +147,8 @@ static size_t take_group(struct mf_embed_order *o, enum mf_urgency urgency, size
     return n;
 }
 
-static bool fits(const struct mf_embed_limits *lim, const struct mf_embed_task *t,
-                 size_t bytes, size_t tokens)
+bool mf_embed_order_fits(const struct mf_embed_limits *lim,
+                         const struct mf_embed_task *t, size_t bytes, size_t tokens)
 {
     size_t max_tokens = t->urgency == MF_ORDINARY && lim->background_tokens > 0
                             ? lim->background_tokens
@@ -173,7 +173,7 @@ size_t mf_embed_order_take(struct mf_embed_order *o, const struct mf_embed_limit
     while (n < max) {
         struct mf_embed_task *t = pick(o, urgency, by_age);
 
-        if (t == NULL || (n > 0 && !fits(lim, t, bytes, tokens))) {
+        if (t == NULL || (n > 0 && !mf_embed_order_fits(lim, t, bytes, tokens))) {
             break;
         }
         mf_embed_order_remove(o, t);

@@ -53,6 +53,10 @@ MF_ANY void mf_embed_order_remove(struct mf_embed_order *o, struct mf_embed_task
 /* The one of a class that was submitted first; NULL when none waits. */
 MF_ANY struct mf_embed_task *mf_embed_order_oldest(const struct mf_embed_order *o,
                                                    enum mf_urgency urgency);
+/* Whether a batch of so many bytes and estimated tokens has room for it. */
+MF_ANY bool mf_embed_order_fits(const struct mf_embed_limits *lim,
+                                const struct mf_embed_task *t, size_t bytes,
+                                size_t tokens);
 /* Takes the next batch out of the lines: at most MF_EMBED_MAX_BATCH. */
 MF_ANY size_t mf_embed_order_take(struct mf_embed_order *o,
                                   const struct mf_embed_limits *lim,

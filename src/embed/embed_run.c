@@ -12,6 +12,7 @@
 #define MIN_SPARE_US         100
 #define URGENT_RECENT_MS     2000
 #define BESIDE_URGENT_TOKENS 64
+#define MIN_GROWTH           4 /* of a spare: a quarter */
 
 /* ---- jobs ---- */
 
@@ -217,10 +218,11 @@ MF_LOOP static bool may_run_background(const struct mf_embed *e)
 }
 
 /* While the model is not known to be well, one text is enough to find out. */
-MF_LOOP static size_t next_batch(struct mf_embed *e, struct mf_embed_task **tasks)
+MF_LOOP static struct mf_embed_limits limits_of(const struct mf_embed *e)
 {
     const struct mf_model_info *info = &e->model->info;
-    struct mf_embed_limits lim = {
+
+    return (struct mf_embed_limits){
         .texts = mf_dep_is_up(&e->dep) ? info->batch_texts : 1,
         .bytes = info->batch_bytes,
         .tokens = info->batch_tokens == 0
@@ -228,8 +230,6 @@ MF_LOOP static size_t next_batch(struct mf_embed *e, struct mf_embed_task **task
                       : mf_embed_rate_budget(&e->rate, info->batch_tokens),
         .background_tokens = is_shared(e) ? BESIDE_URGENT_TOKENS : 0,
         .only_urgent = e->paused};
-
-    return mf_embed_order_take(&e->order, &lim, tasks);
 }
 
 /* The batch could not even be tried. */
@@ -249,8 +249,10 @@ MF_LOOP static void refuse_batch(struct mf_embed *e, struct mf_embed_task **task
 MF_LOOP static struct mf_embed_job *make_job(struct mf_embed *e)
 {
     struct mf_embed_task *tasks[MF_EMBED_MAX_BATCH];
+    struct mf_embed_limits lim = limits_of(e);
     bool urgent_waits = e->order.n[MF_URGENT] > 0;
-    size_t n = next_batch(e, tasks);
+    unsigned urgent_run = e->order.urgent_run;
+    size_t n = mf_embed_order_take(&e->order, &lim, tasks);
     struct mf_embed_job *job = mf_embed_job_new(e->model, tasks, n);
 
     if (job == NULL) {
@@ -258,6 +260,8 @@ MF_LOOP static struct mf_embed_job *make_job(struct mf_embed *e)
         return NULL;
     }
     job->yields = !urgent_waits;
+    job->is_half = tasks[0]->group != 0;
+    job->urgent_run = urgent_run;
     for (size_t i = 0; i < n; i++) {
         job->slots[i].is_last = !mf_dep_may_retry(&e->dep.cfg, tasks[i]->attempts + 1);
     }
@@ -277,6 +281,7 @@ void mf_embed_take_back(struct mf_embed *e)
         return;
     }
     leave_waiting(e, job);
+    e->order.urgent_run = job->urgent_run; /* it had no turn */
     for (size_t i = job->n; i > 0; i--) {
         struct mf_embed_task *t = job->slots[i - 1].task;
 
@@ -289,10 +294,23 @@ void mf_embed_take_back(struct mf_embed *e)
     mf_embed_job_free(job);
 }
 
+/* As many more came meanwhile as make it worth while to make it anew: where many ask
+ * for one text each, what comes first would else be a batch of one or two. */
+MF_LOOP static bool can_grow(const struct mf_embed *e, const struct mf_embed_job *spare)
+{
+    const struct mf_embed_task *next = mf_embed_order_oldest(&e->order, spare->urgency);
+    struct mf_embed_limits lim = limits_of(e);
+
+    return next != NULL && next->group == 0 && !spare->is_half &&
+           e->order.n[spare->urgency] * MIN_GROWTH >= spare->n &&
+           spare->n < mf_min(lim.texts, (size_t)MF_EMBED_MAX_BATCH) &&
+           mf_embed_order_fits(&lim, next, spare->bytes, spare->cost);
+}
+
 /* The spare was made ready for a moment that is over. */
 MF_LOOP static bool is_stale(const struct mf_embed *e, const struct mf_embed_job *spare)
 {
-    if (!mf_dep_is_up(&e->dep)) {
+    if (!mf_dep_is_up(&e->dep) || can_grow(e, spare)) {
         return true;
     }
     if (spare->urgency == MF_URGENT) { /* to be given up in its line */

@@ -29,6 +29,26 @@ static void run_one_and_spare(struct fix *f, struct task *a, struct task *b)
     run_a_while(f);
 }
 
+/* Texts that come one after the other, turn by turn, still become one batch. */
+MF_TEST(embed_spare, grows_while_nobody_takes_it)
+{
+    struct fix f;
+    struct task k[4];
+
+    rig_open(&f, &plain_config);
+    mf_loop_assert(f.loop);
+    run_one_and_spare(&f, &k[0], &k[1]);
+    MF_CHECK_OK(submit(&f, &k[2], "C", MF_ORDINARY));
+    run_a_while(&f);
+    MF_CHECK_OK(submit(&f, &k[3], "D", MF_ORDINARY)); /* two are a batch */
+    run_a_while(&f);
+    mf_fake_release(f.fake);
+    run_until_done(&f, &k[3]);
+    MF_CHECK_STR(mf_fake_counts(f.fake).order, "wABD");
+    MF_CHECK_STR(done_order, "wABCD");
+    fix_close(&f);
+}
+
 MF_TEST(embed_spare, is_begun_while_the_loop_is_busy)
 {
     struct fix f;
