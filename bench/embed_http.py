@@ -5,7 +5,7 @@
 
 1. One text a request, 64 connections, all texts different and no cache: texts a second by
    /v1/embeddings and /embed, in turn with the encoder alone on two threads (embed_rate),
-   before and after, whose texts are pieces already.
+   before and after, which cuts such texts into pieces, too.
 2. A hundred requests for one text at once: how often the encoder ran.
 3. One interactive connection, its latency alone and while requests of 32 texts keep both
    cores busy, in turn.
@@ -31,6 +31,7 @@ PARTS = os.environ.get("MF_EMBED_PARTS", "rates,interactive,flight").split(",")
 SECONDS = 3
 CONNECTIONS = 64
 N_BODIES = 20_000
+ALONE_PIECES = 8192  # of a pass
 LENGTHS = (16, 64)
 TEI = {16: 334, 64: 97}  # texts a second
 PATHS = {"/v1/embeddings": "input", "/embed": "inputs"}
@@ -96,9 +97,12 @@ class Load:
 
 
 class Alone:
-    """embed_rate on two threads."""
+    """embed_rate on two threads, in the same process as its texts."""
 
-    def __init__(self, build, model):
+    def __init__(self, build, model, folder, texts):
+        self.files = {n: Path(folder) / f"texts-{n}" for n in LENGTHS}
+        for n, file in self.files.items():
+            file.write_text("".join(texts.one(n) + "\n" for _ in range(ALONE_PIECES // n)))
         self.process = subprocess.Popen([str(build / "bench" / "embed_rate"), model, "int8"],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
@@ -113,8 +117,10 @@ class Alone:
 
     def rate(self, n_pieces, seconds):
         """(texts a second of wall time, CPU us a text)"""
-        n_texts = 8192 // n_pieces
-        self.ask("texts" + f" {n_pieces}" * n_texts)
+        n_texts = ALONE_PIECES // n_pieces
+        told = self.ask(f"file {self.files[n_pieces]}").split()
+        if told[1:4:2] != [str(n_texts), str(ALONE_PIECES)]:
+            sys.exit(f"embed_http: embed_rate has other texts: {told}")
         wall, cpu, _ = map(float, self.ask(f"run {THREADS} {seconds}").split())
         return n_texts / wall * 1e3, cpu / n_texts * 1e3
 
@@ -174,7 +180,7 @@ def compare_rates(server, build, model, folder, texts, v):
     loads = {(path, n): Load(folder, f"bodies{path.replace('/', '-')}-{n}", path,
                              (texts.body(path, n) for _ in range(N_BODIES)), CONNECTIONS)
              for path in PATHS for n in LENGTHS}
-    alone = Alone(build, model)
+    alone = Alone(build, model, folder, texts)
     measure_rates(server, alone, loads, v)
     alone.close()
 

@@ -4,6 +4,7 @@
  * its peers. Tells what it is ("ready ..."), then answers each line of stdin with one:
  *
  *   texts LEN LEN ..   the texts to encode from now on, by their pieces
+ *   file PATH          the same, a line each: a pass cuts them into pieces, too
  *   run THREADS S      encodes them all until S seconds of CPU time are used, at least
  *                      once: medians "wall_ms cpu_ms times"; a thread takes the next
  *                      batch when it is free, as the workers of the service do
@@ -34,7 +35,9 @@ struct rate {
     uint32_t hidden, window, n_vocab;
     struct mf_scratch *scratch[MAX_THREADS];
     uint32_t *id, *at;
-    size_t *batch; /* texts where each batch begins, and the end */
+    char *lines;            /* of the file that texts came from; NULL: from none */
+    struct mf_slice *texts; /* in it */
+    size_t *batch;          /* texts where each batch begins, and the end */
     size_t n_texts, n_batches;
     float *out;
     int *rc;
@@ -137,6 +140,19 @@ static void rate_open(struct rate *r, const char *model, const char *precision)
     sample_free(&opt.guard);
 }
 
+static void texts_free(struct rate *r)
+{
+    mf_free(r->id);
+    mf_free(r->at);
+    free(r->lines);
+    mf_free(r->texts);
+    mf_free(r->batch);
+    mf_free(r->out);
+    mf_free(r->rc);
+    r->lines = NULL;
+    r->texts = NULL;
+}
+
 static void rate_close(struct rate *r)
 {
     for (size_t i = 0; i < MAX_THREADS; i++) {
@@ -145,11 +161,7 @@ static void rate_close(struct rate *r)
     mf_encoder_close(r->encoder);
     mf_tokenizer_close(r->tokenizer);
     mf_weights_close(r->weights);
-    mf_free(r->id);
-    mf_free(r->at);
-    mf_free(r->batch);
-    mf_free(r->out);
-    mf_free(r->rc);
+    texts_free(r);
 }
 
 /* ---- texts ---- */
@@ -166,11 +178,7 @@ static size_t count_words(const char *line)
 
 static void texts_room(struct rate *r, size_t n)
 {
-    mf_free(r->id);
-    mf_free(r->at);
-    mf_free(r->batch);
-    mf_free(r->out);
-    mf_free(r->rc);
+    texts_free(r);
     r->id = mf_array(n * r->window, sizeof(*r->id));
     r->at = mf_array(n + 1, sizeof(*r->at));
     r->batch = mf_array(n + 1, sizeof(*r->batch));
@@ -195,6 +203,12 @@ static void texts_batch(struct rate *r)
     }
 }
 
+static void texts_tell(const struct rate *r)
+{
+    (void)printf("texts %zu pieces %u batches %zu\n", r->n_texts, r->at[r->n_texts],
+                 r->n_batches);
+}
+
 static void texts_set(struct rate *r, char *lens)
 {
     uint32_t seed = 12345;
@@ -217,8 +231,56 @@ static void texts_set(struct rate *r, char *lens)
         r->n_texts++;
     }
     texts_batch(r);
-    (void)printf("texts %zu pieces %u batches %zu\n", r->n_texts, r->at[r->n_texts],
-                 r->n_batches);
+    texts_tell(r);
+}
+
+/* The pieces of text `i`, to where they stand. */
+static size_t cut_text(const struct rate *r, size_t i)
+{
+    struct mf_pieces p = {.id = r->id + r->at[i], .cap = r->window};
+
+    (void)mf_tokenizer_encode(r->tokenizer, r->texts[i], MF_ENCODE_SPECIAL, &p);
+    return p.n;
+}
+
+/* All of a file; the caller frees it. */
+static char *read_file(const char *path, size_t *n)
+{
+    FILE *f = fopen(path, "r");
+    char *all = NULL;
+    size_t cap = 0;
+    ssize_t got;
+
+    must(f != NULL, "the file cannot be read");
+    got = getdelim(&all, &cap, '\0', f); /* texts have no NUL */
+    must(got > 0, "the file is empty");
+    (void)fclose(f);
+    *n = (size_t)got;
+    return all;
+}
+
+static void texts_read(struct rate *r, const char *path)
+{
+    size_t n, n_lines = 0, n_texts = 0;
+    char *all = read_file(path, &n), *rest = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        n_lines += all[i] == '\n';
+    }
+    texts_room(r, n_lines + 1);
+    r->lines = all;
+    r->texts = mf_array(n_lines + 1, sizeof(*r->texts));
+    must(r->texts != NULL, "out of memory");
+    r->at[0] = 0;
+    for (char *line = strtok_r(all, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        r->texts[n_texts] = mf_slice_str(line);
+        r->at[n_texts + 1] = r->at[n_texts] + (uint32_t)cut_text(r, n_texts);
+        n_texts++;
+    }
+    r->n_texts = n_texts;
+    texts_batch(r);
+    texts_tell(r);
 }
 
 /* ---- running ---- */
@@ -233,6 +295,9 @@ static void work_batches(const struct worker *w)
         struct mf_ids ids = {
             .id = r->id, .at = r->at + first, .n = r->batch[i + 1] - first};
 
+        for (size_t k = first; r->texts != NULL && k < r->batch[i + 1]; k++) {
+            (void)cut_text(r, k);
+        }
         mf_encoder_run(r->encoder, w->scratch, &ids, 0, r->out + first * r->hidden,
                        r->rc + first);
     }
@@ -324,6 +389,8 @@ static void answer(struct rate *r, char *line)
     }
     if (strcmp(word, "texts") == 0) {
         texts_set(r, rest);
+    } else if (strcmp(word, "file") == 0) {
+        texts_read(r, rest);
     } else if (strcmp(word, "run") == 0) {
         size_t n_threads = strtoul(rest, &rest, 10);
 
