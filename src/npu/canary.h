@@ -8,7 +8,8 @@
  * row in a wrong place is seen.
  *
  * A number is right within 1/500 of the sum of the products' magnitudes (of its bound:
- * room for devices which multiply in blocks that share an exponent), and the cosine of
+ * room for devices which cut off what they add up; what multiplies in blocks that share
+ * an exponent passes with these numbers, not with those of a model), and the cosine of
  * all must reach 0.999.
  *
  * Owns:    nothing
