@@ -53,15 +53,21 @@ static void shape_role(struct rig_role *role, const struct mf_npu_caps *c, uint3
     role->biggest = -1;
 }
 
+/* Of a role, for so many rows. */
+static struct mf_npu_gemm gemm_of(const struct rig_role *role, uint32_t m, bool gelu)
+{
+    return (struct mf_npu_gemm){.m = m,
+                                .k = role->padded_k,
+                                .n = role->padded_n,
+                                .a = MF_NPU_BF16,
+                                .b = MF_NPU_BF16,
+                                .c = MF_NPU_F32,
+                                .epi = gelu ? MF_NPU_EPI_GELU : MF_NPU_EPI_NONE};
+}
+
 static void plan_bucket(struct rig *r, struct rig_role *role, int bucket, bool gelu)
 {
-    struct mf_npu_gemm g = {.m = r->bucket[bucket],
-                            .k = role->padded_k,
-                            .n = role->padded_n,
-                            .a = MF_NPU_BF16,
-                            .b = MF_NPU_BF16,
-                            .c = MF_NPU_F32,
-                            .epi = gelu ? MF_NPU_EPI_GELU : MF_NPU_EPI_NONE};
+    struct mf_npu_gemm g = gemm_of(role, r->bucket[bucket], gelu);
     struct rig_plan *p = &role->plan[bucket];
 
     if (r->backend->plan(r->dev, &g, &p->plan, NULL) == 0) {
@@ -128,12 +134,7 @@ static float *pad_weight(const struct rig_role *role, const float *w, const floa
 static int load_padded(struct rig *r, const struct rig_role *role,
                        struct rig_dense *dense, const float *w, struct mf_npu_err *err)
 {
-    struct mf_npu_gemm g = {.m = r->bucket[role->biggest],
-                            .k = role->padded_k,
-                            .n = role->padded_n,
-                            .a = MF_NPU_BF16,
-                            .b = MF_NPU_BF16,
-                            .c = MF_NPU_F32};
+    struct mf_npu_gemm g = gemm_of(role, r->bucket[role->biggest], false);
 
     return r->backend->weight_pack(r->dev, &g, w, role->padded_n, &dense->w, err);
 }
@@ -228,14 +229,8 @@ static int verify_shape(const struct rig *r, int which, int bucket,
                         struct mf_npu_err *err)
 {
     const struct rig_role *role = &r->role[which];
-    struct mf_npu_gemm g = {.m = r->bucket[bucket],
-                            .k = role->padded_k,
-                            .n = role->padded_n,
-                            .a = MF_NPU_BF16,
-                            .b = MF_NPU_BF16,
-                            .c = MF_NPU_F32,
-                            .epi = role->plan[bucket].has_gelu ? MF_NPU_EPI_GELU
-                                                               : MF_NPU_EPI_NONE};
+    struct mf_npu_gemm g =
+        gemm_of(role, r->bucket[bucket], role->plan[bucket].has_gelu);
 
     if (role->plan[bucket].plan == NULL || is_seen(r, which, bucket)) {
         return 0;

@@ -19,6 +19,14 @@ struct mf_npu_offload_conf always(void)
                                         .max_backoff_ms = 2};
 }
 
+struct mf_npu_offload_conf once(void)
+{
+    struct mf_npu_offload_conf conf = always();
+
+    conf.first_backoff_ms = conf.max_backoff_ms = 3600000;
+    return conf;
+}
+
 /* An encoder that gives the same bits: of the same kernel, which is chosen by a
  * measurement that comes out this way or that for a model as small as these. */
 static struct mf_encoder *peer_of(const struct mf_encoder *e,

@@ -21,6 +21,8 @@ struct bench {
 
 /* Every batch to the twin; lost ones come back after 1 to 2 ms. */
 struct mf_npu_offload_conf always(void);
+/* The same, and what is lost stays lost: for an hour. */
+struct mf_npu_offload_conf once(void);
 void bench_prepare(struct bench *t, const struct kit_shape *shape);
 void bench_open(struct bench *t, const struct kit_shape *shape,
                 const struct mf_npu_offload_conf *conf);

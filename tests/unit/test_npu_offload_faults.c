@@ -13,12 +13,11 @@ static struct mf_npu_backend altered; /* the twin with functions of its own */
 MF_TEST(npu_offload_faults, one_wrong_number_loses_the_device_and_is_computed_again)
 {
     struct mf_npu_twin_faults f = {.wrong_every = 1};
-    struct mf_npu_offload_conf conf = always();
+    struct mf_npu_offload_conf conf = once();
     struct mf_npu_report r;
     struct bench t;
     double most;
 
-    conf.first_backoff_ms = conf.max_backoff_ms = 3600000;
     bench_open(&t, &kit_small, &conf);
     mf_npu_twin_set_faults(&f);
     (void)agreement(&t, &most);
@@ -90,12 +89,11 @@ MF_TEST(npu_offload_faults,
 MF_TEST(npu_offload_faults, what_is_no_number_is_never_used)
 {
     struct mf_npu_twin_faults f = {.skips_input_sync = true};
-    struct mf_npu_offload_conf conf = always();
+    struct mf_npu_offload_conf conf = once();
     struct mf_npu_report r;
     struct bench t;
     double most;
 
-    conf.first_backoff_ms = conf.max_backoff_ms = 3600000;
     bench_open(&t, &kit_small, &conf);
     kit_texts(&t.texts, 20, 40, 5); /* more rows than any batch had before */
     mf_npu_twin_set_faults(&f);
@@ -110,12 +108,11 @@ MF_TEST(npu_offload_faults, what_is_no_number_is_never_used)
 MF_TEST(npu_offload_faults, failed_jobs_are_done_here_and_many_in_a_row_lose_the_device)
 {
     struct mf_npu_twin_faults third = {.fail_every = 3}, all = {.fail_every = 1};
-    struct mf_npu_offload_conf conf = always();
+    struct mf_npu_offload_conf conf = once();
     struct mf_npu_report r;
     struct bench t;
     double most;
 
-    conf.first_backoff_ms = conf.max_backoff_ms = 3600000;
     bench_open(&t, &kit_small, &conf);
     mf_npu_twin_set_faults(&third);
     MF_CHECK(agreement(&t, &most) > 0.9999);

@@ -113,7 +113,7 @@ static int wait_spoilt(struct mf_npu_job *job, struct mf_npu_err *err)
 
 static struct mf_npu_offload_conf spoilt(void)
 {
-    struct mf_npu_offload_conf conf = always();
+    struct mf_npu_offload_conf conf = once();
 
     memset(&world, 0, sizeof(world));
     memset(planned, 0, sizeof(planned));
@@ -123,7 +123,6 @@ static struct mf_npu_offload_conf spoilt(void)
     altered.wait = wait_spoilt;
     conf.backend = &altered;
     conf.deadline_ms = 60000; /* a thread sanitizer may watch */
-    conf.first_backoff_ms = conf.max_backoff_ms = 3600000;
     return conf;
 }
 
