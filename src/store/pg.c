@@ -3,6 +3,8 @@
 #include "store/pg_code.h"
 #include "store/pg_priv.h"
 
+#define MAX_AGAIN 4
+
 static const struct mf_pg_verb verbs[] = {
     [MF_STORE_WRITE_ROUNDS] = {mf_pg_write_rounds, NULL, true},
     [MF_STORE_GET_MESSAGES] = {mf_pg_get_messages, NULL, false},
@@ -58,12 +60,30 @@ MF_LOOP static void end(struct mf_store_req *req, int rc)
     req->done(req, rc);
 }
 
+MF_LOOP static int start(struct mf_pg_store *s, struct mf_store_req *req);
+
+/* What somebody waits for who could only send it again. The flush tries again by
+ * itself, and so does whoever works in the background. */
+MF_LOOP static bool may_go_again(const struct mf_pg_store *s, struct mf_store_req *req)
+{
+    return req->op == MF_STORE_CREATE && !s->is_closing && req->n_again < MAX_AGAIN &&
+           mf_pg_is_victim(&req->err);
+}
+
 static void on_run_done(void *arg, int rc)
 {
     struct mf_store_req *req = arg;
     struct mf_pg_store *s = of_base(req->store);
 
     mf_loop_assert(s->base.loop);
+    if (rc < 0 && may_go_again(s, req)) {
+        req->n_again++;
+        req->err = (struct mf_err){0};
+        rc = start(s, req);
+        if (rc == 0) {
+            return;
+        }
+    }
     if (rc < 0) {
         struct mf_store_write *w = write_of(req);
 
@@ -76,7 +96,7 @@ static void on_run_done(void *arg, int rc)
     mf_pg_close_parts(s);
 }
 
-MF_LOOP static int start(struct mf_pg_store *s, struct mf_store_req *req)
+static int start(struct mf_pg_store *s, struct mf_store_req *req)
 {
     struct mf_pg_run_spec spec = {.verb = verb_of(req),
                                   .req = req,
@@ -156,6 +176,7 @@ int mf_pg_submit(struct mf_store *base, struct mf_store_req *req)
     if (s->is_closing) {
         return mf_err_set(&req->err, MF_ECLOSED, "the store is closing");
     }
+    req->n_again = 0;
     if (s->line.n + s->runner.n_running >= s->max_waiting + s->n_conns) {
         return mf_err_set(&req->err, MF_EBUSY,
                           "%zu requests wait for the store (store.max_waiting): try "

@@ -199,6 +199,12 @@ bool mf_pg_is_worker_away(const struct mf_err *err)
     return err->sys == mf_pg_state_number(WORKER_AWAY);
 }
 
+bool mf_pg_is_victim(const struct mf_err *err)
+{
+    return err->sys != 0 && (err->sys == mf_pg_state_number("40001") ||
+                             err->sys == mf_pg_state_number("40P01"));
+}
+
 int mf_pg_fail_words(const char *state, const char *message, const char *place,
                      struct mf_err *err)
 {

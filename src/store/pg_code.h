@@ -43,7 +43,10 @@ MF_ANY int mf_pg_fail(const struct pg_result *res, struct mf_err *err);
 MF_ANY const struct mf_pg_meaning *mf_pg_meaning_of(const struct pg_result *res);
 /* The server is there, but did not reach one that it keeps rows on. */
 MF_ANY bool mf_pg_is_worker_away(const struct mf_err *err);
-/* The same of a state and a sentence; `place`: behind the sentence. */
+/* The server rolled it back for another's sake, a deadlock or an order that no two
+ * could have had: nothing happened, and the same once more may go well at once. */
+MF_ANY bool mf_pg_is_victim(const struct mf_err *err);
+/* As mf_pg_fail, of a state and a sentence; `place`: behind the sentence. */
 MF_ANY int mf_pg_fail_words(const char *state, const char *message, const char *place,
                             struct mf_err *err);
 MF_ANY int mf_pg_state_number(const char *state); /* 5 characters in base 36 */

@@ -188,6 +188,47 @@ MF_TEST(pg_store, a_table_that_is_gone_is_told_and_used_again_when_it_is_back)
     kit_close(&k);
 }
 
+/* The first `n` users that are made lose to another's transaction. */
+static void make_victims(const struct store_kit *k, int n)
+{
+    char sql[512];
+
+    (void)snprintf(
+        sql, sizeof(sql),
+        "CREATE SEQUENCE victims;"
+        "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF nextval('victims') <= %d THEN RAISE EXCEPTION 'deadlock detected' "
+        "USING ERRCODE = '40P01'; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER lose BEFORE INSERT ON users "
+        "FOR EACH ROW EXECUTE FUNCTION lose()",
+        n);
+    kit_exec(k, sql);
+}
+
+MF_TEST(pg_store, what_somebody_makes_goes_again_when_it_lost_to_another_transaction)
+{
+    static const struct {
+        int n_victims, rc, n_tried;
+    } cases[] = {{3, 0, 4}, {100, MF_EUNAVAILABLE, 5}};
+
+    for (size_t i = 0; i < mf_countof(cases); i++) {
+        struct store_kit k = {0};
+        struct mf_entity in = {.id = mf_slice_str("u9"),
+                               .name = mf_slice_str("somebody"),
+                               .created_us = 1,
+                               .updated_us = 1};
+
+        kit_open(&k);
+        (void)until(&k, true);
+        make_victims(&k, cases[i].n_victims);
+        MF_CHECK_INT(kit_create(&k, MF_ENTITY_USER, &in), cases[i].rc);
+        MF_CHECK_INT(kit_count(&k, "SELECT last_value FROM victims"), cases[i].n_tried);
+        MF_CHECK_INT(kit_count(&k, "SELECT count(*) FROM users WHERE id = 'u9'"),
+                     cases[i].rc == 0);
+        kit_close(&k);
+    }
+}
+
 /* --- a server that accepts and says nothing */
 
 static int silent_server(const char *dir)
