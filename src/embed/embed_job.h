@@ -47,8 +47,8 @@ struct mf_embed_job {
     uint64_t started_ms;
     uint64_t took_us;
     uint64_t cost; /* estimated tokens */
-    uint64_t judged_cost,
-        judged_tokens;   /* of its texts without passages that went well */
+    /* Estimated and real ones of its texts that went well, without passages. */
+    uint64_t judged_cost, judged_tokens;
     uint64_t oldest_ms;  /* when the first of its tasks was submitted */
     size_t bytes;        /* of its tasks' texts */
     bool yields;         /* no urgent task waited when it was made */

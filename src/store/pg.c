@@ -3,7 +3,8 @@
 #include "store/pg_code.h"
 #include "store/pg_priv.h"
 
-#define MAX_AGAIN 4
+/* What somebody waits for who could only send it again, when it lost to another. */
+static const struct mf_dep_config victims = {.max_attempts = 5};
 
 static const struct mf_pg_verb verbs[] = {
     [MF_STORE_WRITE_ROUNDS] = {mf_pg_write_rounds, NULL, true},
@@ -62,12 +63,12 @@ MF_LOOP static void end(struct mf_store_req *req, int rc)
 
 MF_LOOP static int start(struct mf_pg_store *s, struct mf_store_req *req);
 
-/* What somebody waits for who could only send it again. The flush tries again by
- * itself, and so does whoever works in the background. */
-MF_LOOP static bool may_go_again(const struct mf_pg_store *s, struct mf_store_req *req)
+/* The flush tries again by itself, and so does whoever works in the background. */
+MF_LOOP static bool may_go_again(const struct mf_pg_store *s,
+                                 const struct mf_store_req *req)
 {
-    return req->op == MF_STORE_CREATE && !s->is_closing && req->n_again < MAX_AGAIN &&
-           mf_pg_is_victim(&req->err);
+    return req->op == MF_STORE_CREATE && !s->is_closing && mf_pg_is_victim(&req->err) &&
+           mf_dep_may_retry(&victims, req->attempts);
 }
 
 static void on_run_done(void *arg, int rc)
@@ -77,7 +78,7 @@ static void on_run_done(void *arg, int rc)
 
     mf_loop_assert(s->base.loop);
     if (rc < 0 && may_go_again(s, req)) {
-        req->n_again++;
+        req->attempts++;
         req->err = (struct mf_err){0};
         rc = start(s, req);
         if (rc == 0) {
@@ -176,7 +177,7 @@ int mf_pg_submit(struct mf_store *base, struct mf_store_req *req)
     if (s->is_closing) {
         return mf_err_set(&req->err, MF_ECLOSED, "the store is closing");
     }
-    req->n_again = 0;
+    req->attempts = 1;
     if (s->line.n + s->runner.n_running >= s->max_waiting + s->n_conns) {
         return mf_err_set(&req->err, MF_EBUSY,
                           "%zu requests wait for the store (store.max_waiting): try "

@@ -58,7 +58,7 @@ struct mf_store_req {
     /* the store's own */
     struct mf_job job;
     struct mf_store *store;
-    unsigned n_again;
+    unsigned attempts;
     int rc;
 };
 
