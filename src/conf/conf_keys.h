@@ -129,6 +129,8 @@
     "folder of the modules npu-xrt-*.so; empty: where they were installed")                                        \
   X(UINT, embed_npu_min_rows, "embed.npu.min_rows", 0, 0, 1000000,                                                 \
     "batches of fewer tokens stay on the CPU; 0: measured at the start")                                           \
+  X(TIME, embed_npu_max_backoff_ms, "embed.npu.max_backoff", 30000, 1, 3600000,                                      \
+    "longest pause before the NPU's helper process is started again, when it ended or hung several times")           \
   X(STR,  embed_model, "embed.model", "auto", 1, 4096,                                                             \
     "a model's folder, a .gguf file, or `hash`, which is built in and compares words, not meanings; "               \
     "`auto`: the folder models/all-MiniLM-L6-v2 here or in data.dir where there is one, else `hash`")               \

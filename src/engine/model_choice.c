@@ -95,10 +95,12 @@ static const char *set_or_null(const char *text)
 /* The vendor's library lives in a process of its own; what plays it, too. */
 static const struct mf_npu_backend *backend_of(const struct mf_conf *conf)
 {
-    static const struct mf_npu_remote_conf xrt = {.inner = "xrt"};
-    static const struct mf_npu_remote_conf twin = {.inner = "twin"};
+    struct mf_npu_remote_conf remote = {
+        .inner = conf->embed_npu_simulated ? "twin" : "xrt",
+        .max_backoff_ms = conf->embed_npu_max_backoff_ms,
+    };
 
-    return mf_npu_remote(conf->embed_npu_simulated ? &twin : &xrt);
+    return mf_npu_remote(&remote);
 }
 
 static int open_device(struct mf_npu_offload **out, struct mf_model *model,

@@ -112,7 +112,8 @@ def test_no_client_sees_that_the_worker_is_killed(start_server, model):
     want = {}
     for i in range(0, len(TEXTS), 100):
         want.update(zip(TEXTS[i:i + 100], vectors(plain, plain.http, TEXTS[i:i + 100])))
-    server = start_server(model, "embed.device=npu", "embed.npu.simulated=true", "embed.npu.min_rows=1")
+    server = start_server(model, "embed.device=npu", "embed.npu.simulated=true", "embed.npu.min_rows=1",
+                          "embed.npu.max_backoff=0.2")
     assert device(server)["state"] == "ready" and worker_of(server) is not None
     clients = [Client(server, want) for _ in range(N_CLIENTS)]
     for c in clients:
